@@ -1,0 +1,69 @@
+"""mitozoo: a plugin-based model zoo and benchmark for mitotic-figure classification in histopathology."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mitozoo.engine.evaluate import evaluate
+    from mitozoo.errors import MitozooError
+    from mitozoo.plugins.formats import CellTable, MppByDomain, SlideNames, SlideRunnerDatabase
+    from mitozoo.plugins.hooks import hookimpl
+    from mitozoo.plugins.sources import PackagedWeights, TimmHub
+    from mitozoo.plugins.specs import DatasetSpec, ModelSpec, Preprocessing
+
+    __version__: str
+
+__all__ = [
+    "CellTable",
+    "DatasetSpec",
+    "MitozooError",
+    "ModelSpec",
+    "MppByDomain",
+    "PackagedWeights",
+    "Preprocessing",
+    "SlideNames",
+    "SlideRunnerDatabase",
+    "TimmHub",
+    "evaluate",
+    "hookimpl",
+]
+
+#: Where each public name lives; it is imported when it is first used, so that `import mitozoo` costs nothing.
+_HOMES = {
+    "CellTable": "mitozoo.plugins.formats",
+    "DatasetSpec": "mitozoo.plugins.specs",
+    "MitozooError": "mitozoo.errors",
+    "ModelSpec": "mitozoo.plugins.specs",
+    "MppByDomain": "mitozoo.plugins.formats",
+    "PackagedWeights": "mitozoo.plugins.sources",
+    "Preprocessing": "mitozoo.plugins.specs",
+    "SlideNames": "mitozoo.plugins.formats",
+    "SlideRunnerDatabase": "mitozoo.plugins.formats",
+    "TimmHub": "mitozoo.plugins.sources",
+    "evaluate": "mitozoo.engine.evaluate",
+    "hookimpl": "mitozoo.plugins.hooks",
+}
+
+
+if not TYPE_CHECKING:  # else a type checker would take every misspelt name for an object
+
+    def __getattr__(name: str) -> object:
+        import importlib
+        import sys
+
+        this = sys.modules[__name__]
+        if name == "__version__":
+            from importlib.metadata import version
+
+            value = version("mitozoo")
+        elif name in _HOMES:
+            value = getattr(importlib.import_module(_HOMES[name]), name)
+        else:
+            raise AttributeError(f"module 'mitozoo' has no attribute '{name}'", name=name, obj=this)
+        setattr(this, name, value)  # the next use finds it at once
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

@@ -1,0 +1,112 @@
+"""The command line: a table of commands, each imported when it is typed, and what happens to their errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from mitozoo.errors import MitozooError
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+#: Command -> where it is written, and its line in `mitozoo --help`.
+COMMANDS = {
+    "eval": ("mitozoo.cli.evaluate:evaluate", "Measure how well an encoder tells mitotic figures apart."),
+    "embed": ("mitozoo.cli.embed:embed", "Write an encoder's embeddings of a dataset to a file."),
+    "models": ("mitozoo.cli.lists:models", "List the models that installed plugins offer."),
+    "datasets": ("mitozoo.cli.lists:datasets", "List the datasets that installed plugins offer."),
+    "protocols": ("mitozoo.cli.lists:protocols", "List the protocols."),
+    "plugins": ("mitozoo.cli.lists:plugins", "List the installed plugins, and why any does not work."),
+    "runs": ("mitozoo.cli.runs:runs", "List the runs in a folder."),
+    "info": ("mitozoo.cli.info:info", "Show everything about a model, dataset or protocol."),
+    "verify": ("mitozoo.cli.runs:verify", "Recompute a run's numbers from its files."),
+}
+
+INTERRUPTED, BROKEN_PIPE, BUG = 130, 141, 70
+
+
+class LazyCommands(click.Group):
+    """A group that imports a command when it is typed, so that help is instant and one command cannot break another."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the commands in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        import importlib
+
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the commands' help from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that was typed, or say which one it was likely meant to be."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(name, COMMANDS, n=1)
+            meant = f" Did you mean '{near[0]}'?" if near else " See them all: mitozoo --help"
+            raise click.UsageError(f"there is no command '{name}'.{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; tell its errors in a line or two, with the exit code that they deserve."""
+        try:
+            outcome: object = super().invoke(ctx)
+            sys.stdout.flush()  # so that a closed pipe shows here, not while Python exits
+        except MitozooError as error:
+            _leave(ctx, error.exit_code, f"Error: {error.message}", error.hint)
+        except (KeyboardInterrupt, click.Abort):
+            _leave(ctx, INTERRUPTED, "\nInterrupted.")
+        except BrokenPipeError:
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # nobody reads: whatever is left goes nowhere
+            ctx.exit(BROKEN_PIPE)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except Exception as error:  # noqa: BLE001 (a bug: its traceback is for those who ask for it)
+            line = f"Error: this is a bug in mitozoo or a plugin: {type(error).__name__}: {error}"
+            _leave(ctx, BUG, line, "To see where it happened, run it again with MITOZOO_TRACEBACK=1 in front.")
+        return outcome
+
+
+def _nobody_reads() -> bool:
+    """Tell whether stdout is a pipe whose reader has gone; any other broken pipe is an error like others."""
+    import select
+
+    stdout = select.poll()
+    stdout.register(sys.stdout.fileno(), 0)
+    return bool(stdout.poll(0))
+
+
+def _leave(ctx: click.Context, code: int, *lines: str | None) -> NoReturn:
+    """Write to stderr what went wrong, and exit. `MITOZOO_TRACEBACK` adds where."""
+    if os.environ.get("MITOZOO_TRACEBACK", "0") not in ("", "0"):
+        import traceback
+
+        traceback.print_exc()
+    for line in filter(None, lines):
+        click.echo(line, err=True)
+    ctx.exit(code)
+
+
+@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mitozoo", message="mitozoo %(version)s")
+def main() -> None:
+    """How good is this encoder at telling mitotic figures apart, and can I trust the number?"""

@@ -1,0 +1,86 @@
+"""`info NAME`: everything that is known about one model, dataset or protocol."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mitozoo.cli.lists import as_entry
+from mitozoo.cli.tables import print_json, print_table
+from mitozoo.errors import MitozooError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from mitozoo.plugins.names import Registered
+
+KINDS = ("model", "dataset", "protocol")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--kind", type=click.Choice(KINDS), help="Where several kinds of things bear the name.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
+def info(*, name: str, kind: str | None, as_json: bool) -> None:
+    """Show everything about the model, dataset or protocol NAME."""
+    found = _find(name, (kind,) if kind else KINDS)
+    if len(found) > 1:
+        ways = " or ".join(f"--kind {kind}" for kind in found)
+        raise MitozooError(f"'{name}' is a {' and a '.join(found)}", hint=f"Say which: mitozoo info {name} {ways}")
+    [(kind, entry)] = found.items()
+    if as_json:
+        print_json({"kind": kind} | entry)
+        return
+    doubtful = entry.get("unverified", ())
+    rows = []
+    for field, value in _fields({"kind": kind} | entry):
+        in_doubt = any(field == path or field.startswith(f"{path}.") for path in doubtful)
+        rows.append((field, _shown(value), "verified: no" if in_doubt else ""))
+    print_table(("FIELD", "VALUE", "REMARK"), rows)
+
+
+def _find(name: str, kinds: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Return what bears the name, by kind. Protocols are looked at last, since they are slower to import."""
+    from mitozoo.plugins.registry import load_registry
+    from mitozoo.plugins.suggestions import AmbiguousNameError
+
+    registry = load_registry()
+    look_up: dict[str, Callable[[str], Registered[Any]]] = {"model": registry.model, "dataset": registry.dataset}
+    found: dict[str, dict[str, Any]] = {}
+    for kind in filter(look_up.__contains__, kinds):
+        try:
+            found[kind] = as_entry(look_up[kind](name))
+        except AmbiguousNameError:
+            raise
+        except UnknownNameError:
+            continue
+    protocols: Mapping[str, Any] = {}
+    if not found and "protocol" in kinds:
+        from mitozoo.protocols.presets import PRESETS
+
+        protocols = PRESETS
+        if name in protocols:
+            found["protocol"] = {"hash": protocols[name].hash} | protocols[name].to_json()
+    if not found:
+        raise registry.unknown(name, *kinds, further=protocols)
+    return found
+
+
+def _fields(entry: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every field by its dotted path; what a nested record is called comes before what it holds."""
+    for field, value in entry.items():
+        if isinstance(value, dict) and value:
+            yield from _fields(value, f"{within}{field}.")
+        else:
+            yield f"{within}{field}", value
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "unknown"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value)) or "none"
+    return "none" if value in ("", {}) else str(value)

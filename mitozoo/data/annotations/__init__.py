@@ -1,0 +1,75 @@
+"""Reads a dataset's label files: one reader for each format record, or the plugin's own function."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from mitozoo.data.annotations import cell_table, slide_runner
+from mitozoo.data.annotations.raw import COLUMNS, OPTIONAL, RawCells, text_column
+from mitozoo.errors import DataError, MitozooError
+from mitozoo.plugins.formats import CellTable, SlideRunnerDatabase
+from mitozoo.plugins.record import reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mitozoo.plugins.specs import DatasetSpec
+
+__all__ = ["RawCells", "read_annotations"]
+
+
+def read_annotations(spec: DatasetSpec, root: Path) -> RawCells:
+    """Return a dataset's cells as its label files hold them.
+
+    Raises:
+        DataError: a label file is missing, or is not what the spec says.
+    """
+    match spec.cells:
+        case SlideRunnerDatabase():
+            return slide_runner.read(spec.cells, label_file(spec, root, spec.cells.path))
+        case CellTable():
+            return cell_table.read(spec.cells, label_file(spec, root, spec.cells.path))
+        case _ if callable(spec.cells):
+            return _read_by_function(spec, root)
+    raise DataError(f"dataset '{spec.name}': this version of mitozoo has no reader for {type(spec.cells).__name__}")
+
+
+def label_file(spec: DatasetSpec, root: Path, path: str) -> Path:
+    """Return where a label file lies, or say where it was expected."""
+    expected = root / path
+    if expected.is_file():
+        return expected
+    nearby = next((found for found in sorted(root.glob(f"*/{path}")) if found.is_file()), None)
+    folder = nearby.parents[len(Path(path).parts) - 1] if nearby else f"the folder that holds {path}"
+    raise DataError(
+        f"dataset '{spec.name}' expects its label file at {expected}, and there is none",
+        hint=f"Point --data to {folder}.",
+    )
+
+
+def _read_by_function(spec: DatasetSpec, root: Path) -> RawCells:
+    assert callable(spec.cells)
+    source = reference(spec.cells)
+    try:
+        rows = spec.cells(root)
+        table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+    except MitozooError:
+        raise
+    except Exception as error:  # a plugin's code may raise anything; the cause is kept
+        raise DataError(
+            f"dataset '{spec.name}': its reader {source} failed: {type(error).__name__}: {error}"
+        ) from error
+    table = table.reset_index(drop=True)
+    if missing := [name for name in COLUMNS if name not in table.columns]:
+        raise DataError(f"dataset '{spec.name}': the rows of its reader {source} lack {', '.join(missing)}")
+    own = {str(name): text_column(table[name]) for name in table.columns}
+    votes = table["raw_votes"].tolist() if "raw_votes" in table.columns else [[]] * len(table)
+    if not all(isinstance(vote, list | tuple) for vote in votes):
+        raise DataError(f"dataset '{spec.name}': raw_votes of its reader {source} must be lists")
+    texts: Mapping[str, object] = {name: own.get(name, [""] * len(table)) for name in (*COLUMNS, *OPTIONAL)}
+    raw = pd.DataFrame({**texts, "x": table["x"], "y": table["y"]})
+    raw["raw_votes"] = pd.Series([[str(vote) for vote in person] for person in votes], dtype=object)
+    return RawCells(table=raw, own=own, source=source, row_word="row")

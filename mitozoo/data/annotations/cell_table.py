@@ -1,0 +1,110 @@
+"""Reads a `CellTable`: a CSV or Parquet file with one row a cell."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from mitozoo.data.annotations.raw import RawCells, fill_template, find_column, template_parts
+from mitozoo.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mitozoo.plugins.formats import CellTable
+
+Columns = Mapping[str, Sequence[str]]
+
+
+def read(layout: CellTable, path: Path) -> RawCells:
+    """Return the table's cells; columns, templates and text only, values are checked later.
+
+    Raises:
+        DataError: the file is no such table, or lacks a column that the layout names.
+    """
+    if path.suffix.lower() in {".parquet", ".pq"}:
+        columns, numbers, row_word = *_parquet_columns(path), "row"
+    else:
+        columns, numbers, row_word = *_csv_columns(path), "line"
+    for field, template in (("cell_id", layout.cell_id), ("label", layout.label)):
+        if not any(name for _, name in template_parts(template)):
+            raise DataError(f"CellTable.{field} '{template}' names no column; write '{{{template}}}'")
+
+    def fill(template: str, filled_from: Columns = columns) -> list[str]:
+        return fill_template(template, filled_from, len(numbers), source=str(path))
+
+    table = pd.DataFrame(
+        {
+            "cell_id": fill(layout.cell_id),
+            "slide": fill(layout.slide),
+            "case": fill(layout.case),
+            "file": fill(layout.file, _with_file_words(layout, columns, path)),
+            "x": find_column(layout.x, columns, source=str(path)),
+            "y": find_column(layout.y, columns, source=str(path)),
+            "raw_label": fill(layout.label),
+        },
+        index=numbers,
+    )
+    votes = [find_column(name, columns, source=str(path)) for name in layout.votes]
+    each = [list(person) for person in zip(*votes, strict=True)] if votes else [[] for _ in numbers]
+    table["raw_votes"] = pd.Series(each, index=table.index, dtype=object)
+    return RawCells(table=table, own=columns, source=str(path), row_word=row_word)
+
+
+def _with_file_words(layout: CellTable, columns: Columns, path: Path) -> Columns:
+    """Return the columns with the words that stand for their values in file names."""
+    replaced = dict(columns)
+    for name, words in layout.file_words.items():
+        values = find_column(name, columns, source=str(path))
+        if unknown := sorted(set(values) - set(words)):
+            raise DataError(
+                f"{path}: column '{name}' holds {unknown[0]!r}, and file names know only {', '.join(words)}"
+            )
+        replaced[name] = [words[value] for value in values]
+    return replaced
+
+
+def _csv_columns(path: Path) -> tuple[Columns, list[int]]:
+    """Return a CSV file's columns as text, and each row's line; comma, semicolon or tab, whichever the header has."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header_line = file.readline()
+            file.seek(0)
+            reader = csv.reader(file, delimiter=max(",;\t", key=header_line.count), strict=True)
+            header = next(reader, [])
+            rows, numbers = [], []
+            for row in reader:
+                if not row:  # a blank line
+                    continue
+                if len(row) != len(header):
+                    raise DataError(
+                        f"{path}, line {reader.line_num}: {len(row)} fields, and the header has {len(header)}"
+                    )
+                rows.append(row)
+                numbers.append(reader.line_num)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as CSV text: {error}") from error
+    return _columns(path, header, list(zip(*rows, strict=True)) if rows else [()] * len(header)), numbers
+
+
+def _parquet_columns(path: Path) -> tuple[Columns, list[int]]:
+    """Return a Parquet file's columns as text, and each row's number from 0."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with path.open("rb") as file:
+            table = parquet.read_table(file)
+            values = [["" if value is None else str(value) for value in column.to_pylist()] for column in table.columns]
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise DataError(f"{path} cannot be read as Parquet: {error}") from error
+    return _columns(path, table.column_names, values), list(range(table.num_rows))
+
+
+def _columns(path: Path, names: Sequence[str], values: Sequence[Sequence[str]]) -> Columns:
+    if twice := next((name for name in names if list(names).count(name) > 1), None):
+        raise DataError(f"{path} has two columns called '{twice}'")
+    return dict(zip(names, values, strict=True))

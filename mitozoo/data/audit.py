@@ -1,0 +1,127 @@
+"""What could make a split's numbers untrue: shared groups, overlapping crops, duplicates, crops with two centres."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mitozoo.errors import SplitError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mitozoo.data.cells import Cells
+
+Rows = npt.NDArray[np.int64]
+LISTED = 20
+
+
+def audit_split(
+    cells: Cells,
+    folds: Sequence[tuple[Rows, Rows]],
+    *,
+    side_px: int | npt.NDArray[np.int64],
+    pixel_hashes: Sequence[str] | None,
+    beyond_border: npt.NDArray[np.bool_] | None = None,
+) -> dict[str, Any]:
+    """Return, as plain JSON values, what a reader of the numbers must know about a split.
+
+    Args:
+        cells: the cells.
+        folds: training and test rows of each fold.
+        side_px: side of the window at full resolution, px; one number, or (n,).
+        pixel_hashes: (n,) digest of each cell's pixels, equal where the pixels are equal; None: not looked at.
+        beyond_border: (n,) whether the window reaches beyond the slide; None: not known.
+    """
+    labels, ids = cells.labels, cells.table["cell_id"].to_numpy()
+    groups = np.unique(cells.groups, return_inverse=True)[1]
+    sides = np.broadcast_to(np.asarray(side_px, dtype=float), len(cells))
+    overlaps, holds = _close_pairs(cells, sides)
+    duplicates = _duplicates(pixel_hashes)
+    per_fold = []
+    for train, test in folds:
+        on_train, on_test = _mask(len(cells), train), _mask(len(cells), test)
+        shared = np.intersect1d(groups[on_train], groups[on_test])
+        per_fold.append(
+            {
+                "groups_on_both_sides": int(shared.size),
+                "overlapping_crops_across_sides": _across(overlaps, on_train, on_test),
+                "duplicate_sets_across_sides": sum(on_train[s].any() and on_test[s].any() for s in duplicates),
+            }
+        )
+    same = labels[holds[:, 0]] == labels[holds[:, 1]]
+    positives = np.bincount(groups, weights=labels, minlength=1)
+    return {
+        "cells": len(cells),
+        "groups": int(groups.max(initial=-1)) + 1,
+        "group_level": cells.group_level,
+        "folds": per_fold,
+        "single_class_groups": int(np.sum((positives == 0) | (positives == np.bincount(groups, minlength=1)))),
+        "overlapping_crops": len(overlaps),
+        "crops_with_another_centre_of_same_class": np.unique(holds[same, 0]).size,
+        "crops_with_another_centre_of_opposite_class": np.unique(holds[~same, 0]).size,
+        "windows_beyond_border": None if beyond_border is None else int(np.sum(beyond_border)),
+        "pixel_duplicates": None if pixel_hashes is None else _listed(duplicates, ids),
+        "pixel_duplicates_with_conflicting_labels": None
+        if pixel_hashes is None
+        else _listed([rows for rows in duplicates if np.ptp(labels[rows])], ids),
+    }
+
+
+def require_no_leak(audit: Mapping[str, Any]) -> None:
+    """Raise `SplitError` if a group, or pixels of one place, stand on both sides of any fold."""
+    for number, fold in enumerate(audit["folds"]):
+        for found, what in (
+            (fold["groups_on_both_sides"], f"{audit['group_level']}s stand on both sides"),
+            (fold["overlapping_crops_across_sides"], "pairs of crops overlap across the sides"),
+        ):
+            if found:
+                raise SplitError(f"fold {number} leaks from training to test: {found:,} {what}")
+
+
+def _mask(length: int, rows: Rows) -> npt.NDArray[np.bool_]:
+    mask = np.zeros(length, dtype=bool)
+    mask[rows] = True
+    return mask
+
+
+def _across(pairs: Rows, train: npt.NDArray[np.bool_], test: npt.NDArray[np.bool_]) -> int:
+    one, other = pairs[:, 0], pairs[:, 1]
+    return int(np.sum((train[one] & test[other]) | (test[one] & train[other])))
+
+
+def _close_pairs(cells: Cells, sides: npt.NDArray[np.float64]) -> tuple[Rows, Rows]:
+    """Return pairs of one slide: (m, 2) whose windows overlap, and (k, 2) where the first's window holds the second."""
+    from scipy.spatial import cKDTree
+
+    centres = cells.table[["x", "y"]].to_numpy(dtype=float)
+    found = [np.empty((0, 2), dtype=np.int64)]
+    for rows in cells.table.groupby("slide", sort=False).indices.values():
+        near = cKDTree(centres[rows]).query_pairs(sides[rows].max(), p=np.inf, output_type="ndarray")
+        found.append(rows[near])
+    pairs = np.concatenate(found)
+    apart = np.abs(centres[pairs[:, 0]] - centres[pairs[:, 1]]).max(axis=1)
+    both_ways = np.concatenate([pairs, pairs[:, ::-1]])
+    return (
+        pairs[apart < sides[pairs].mean(axis=1)],
+        both_ways[np.tile(apart, 2) < sides[both_ways[:, 0]] / 2],
+    )
+
+
+def _duplicates(pixel_hashes: Sequence[str] | None) -> list[Rows]:
+    """Return the rows of each set of cells with equal pixels."""
+    rows_of = defaultdict(list)
+    for row, pixel_hash in enumerate(pixel_hashes or ()):
+        rows_of[pixel_hash].append(row)
+    return [np.array(rows) for rows in rows_of.values() if len(rows) > 1]
+
+
+def _listed(duplicates: list[Rows], ids: npt.NDArray[Any]) -> dict[str, Any]:
+    return {
+        "sets": len(duplicates),
+        "cells": sum(map(len, duplicates)),
+        "first": [[str(ids[row]) for row in rows] for rows in duplicates[:LISTED]],
+    }

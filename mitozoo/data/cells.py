@@ -1,0 +1,170 @@
+"""The validated cell table of a dataset, and the folder that its files lie in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mitozoo import storage
+from mitozoo.data import columns
+from mitozoo.data.annotations import read_annotations
+from mitozoo.errors import DataError, MitozooError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mitozoo.plugins.specs import DatasetSpec
+
+NEGATIVES = {"hard": ("hard",), "other": ("other",), "all": ("hard", "other")}
+PREPARED_BYTES = 500_000_000  # room asked for before a dataset is generated
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The cells of a dataset, ready to be split and cropped.
+
+    Attributes:
+        spec: the dataset.
+        root: the dataset's folder.
+        table: one row a cell, sorted by cell_id, with a RangeIndex: cell_id, slide, case ('' unknown), group
+            ('<dataset>/<case or slide>'), file (relative to root), x and y (centre, px at full resolution), label
+            (int8, 1 positive), negative_kind ('' for positives, 'hard' or 'other'), split ('train', 'test' or ''),
+            mpp (um/px; NaN: the slide file's own), votes (1 positive or 0 for each person who voted, in a fixed order
+            of persons), and domain_<name> for each declared domain.
+        group_level: 'case' or 'slide': what a group is.
+    """
+
+    spec: DatasetSpec
+    root: Path
+    table: pd.DataFrame
+    group_level: str
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def labels(self) -> npt.NDArray[np.int8]:
+        """(n,) 1 for the positive class, 0 for the other."""
+        return self.table["label"].to_numpy(dtype=np.int8)
+
+    @property
+    def groups(self) -> npt.NDArray[np.str_]:
+        """(n,) what must never be divided between train and test."""
+        return self.table["group"].to_numpy(dtype=np.str_)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Names of the declared domains; their columns bear the prefix 'domain_'."""
+        return tuple(self.spec.domains)
+
+    def sha256(self) -> str:
+        """Return 64 hex digits over each cell's (cell_id, slide, group, label), whatever the order."""
+        digest = hashlib.sha256()
+        hashed = self.table[["cell_id", "slide", "group", "label"]]
+        for row in sorted(zip(*(hashed[name].tolist() for name in hashed.columns), strict=True)):
+            digest.update(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+        return digest.hexdigest()
+
+    def take(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Cells:
+        """Return the cells of these rows (positions, or a mask), in the order given."""
+        table = self.table[rows] if rows.dtype == bool else self.table.iloc[rows]
+        return Cells(self.spec, self.root, table.reset_index(drop=True), self.group_level)
+
+
+def read_cells(spec: DatasetSpec, root: Path, *, negatives: str = "hard", mpp: float | None = None) -> Cells:
+    """Read and validate a dataset's cells.
+
+    Args:
+        spec: the dataset.
+        root: the dataset's folder, see `select_data_folder`.
+        negatives: which cells the positive class is told from: 'hard', 'other' or 'all'.
+        mpp: microns per pixel of every slide, in place of what the dataset or its slides state.
+
+    Raises:
+        DataError: a label file, a row or a value is not what it must be; the message names file and row.
+    """
+    if negatives not in NEGATIVES:
+        raise DataError(f"negatives is '{negatives}'; it must be one of {', '.join(NEGATIVES)}")
+    raw = read_annotations(spec, root)
+    if raw.table.empty:
+        raise DataError(f"{raw.source} holds no cells: it has not one {raw.row_word}")
+    for name in ("cell_id", "slide", "file"):
+        raw.refuse(raw.table[name].str.strip() == "", lambda _, name=name: f"its {name} is empty")  # type: ignore[misc]
+    ids = raw.table["cell_id"]
+    raw.refuse(ids.duplicated(), lambda row: f"the cell_id {ids.iloc[row]!r} was there before; it must be unique")
+    kinds = columns.kinds(spec, raw)
+    table = pd.DataFrame({name: raw.table[name].tolist() for name in ("cell_id", "slide", "case", "file")})
+    table["group"] = columns.groups(spec, raw)
+    table["x"], table["y"] = columns.coordinate(raw, "x"), columns.coordinate(raw, "y")
+    table["label"] = (kinds == "positive").astype(np.int8)
+    table["negative_kind"] = np.where(kinds == "positive", "", kinds).tolist()
+    table["split"] = columns.official_split(spec, raw)
+    table["votes"] = columns.votes(spec, raw)
+    for name, pattern in spec.domains.items():
+        table[f"domain_{name}"] = columns.domain(name, pattern, raw)
+    table["mpp"] = columns.mpp(spec, raw, table, mpp)
+    kept = table[np.isin(kinds, ("positive", *NEGATIVES[negatives]))]
+    _require_two_classes(spec, kinds, kept, negatives)
+    return Cells(spec, root, kept.sort_values("cell_id", ignore_index=True), spec.group)
+
+
+def select_data_folder(spec: DatasetSpec, data: Path | None) -> Path:
+    """Return the dataset's folder: `data` where given, else the one that the dataset makes itself, made on first use.
+
+    Raises:
+        DataError: there is no such folder, it is empty, or none was given and the dataset cannot make one.
+    """
+    if data is not None:
+        if data.is_dir() and next(data.iterdir(), None) is not None:
+            return data
+        problem = "is empty" if data.is_dir() else "is a file, not a folder" if data.exists() else "does not exist"
+        raise DataError(
+            f"the data folder {data} of dataset '{spec.name}' {problem}",
+            hint=f"Point --data to the folder that holds {getattr(spec.cells, 'path', 'its files')}.",
+        )
+    if spec.prepare is None:
+        raise DataError(
+            f"dataset '{spec.name}' does not come with mitozoo, and no folder of its files was given",
+            hint=f"Pass --data DIR with the folder that you downloaded; see {spec.reference}.",
+        )
+    folder = storage.home() / "datasets" / f"{spec.name}-v{spec.prepare_version}"
+    if not folder.is_dir():
+        _prepare(spec, folder)
+    return folder
+
+
+def _prepare(spec: DatasetSpec, folder: Path) -> None:
+    from filelock import FileLock
+
+    assert spec.prepare is not None
+    storage.require_free_space(folder, PREPARED_BYTES, f"dataset '{spec.name}'")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
+            if folder.is_dir():  # another process made it while this one waited
+                return
+            with storage.write_folder_whole(folder) as unfinished:
+                spec.prepare(unfinished)
+    except MitozooError:
+        raise
+    except Exception as error:
+        raise DataError(f"dataset '{spec.name}' could not be made in {folder}: {error}") from error
+
+
+def _require_two_classes(spec: DatasetSpec, kinds: npt.NDArray[np.object_], kept: pd.DataFrame, negatives: str) -> None:
+    positives = int(kept["label"].sum())
+    if positives == 0:
+        raise DataError(f"none of the {len(kinds):,} cells of dataset '{spec.name}' is a '{spec.positive_class}'")
+    if positives == len(kept):
+        left_out = sorted(set(kinds) & set(NEGATIVES["all"]))
+        raise DataError(
+            f"dataset '{spec.name}' has one class only: all {positives:,} cells are '{spec.positive_class}', "
+            f"with --negatives {negatives}",
+            hint=f"Its negatives are of another kind: --negatives {left_out[0]}." if left_out else None,
+        )

@@ -1,0 +1,1 @@
+"""From patches to embeddings, computed once for each encoder, window and slide content, and kept."""

@@ -1,0 +1,189 @@
+"""Run an encoder over the cells whose embeddings are not cached yet, reading ahead while the network works."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mitozoo.embeddings.store import EmbeddingStore, RowKeys, Shard
+from mitozoo.errors import ModelError, SlideError, StorageError
+from mitozoo.storage import require_free_space
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mitozoo.data.patches import PatchPlan
+    from mitozoo.models.encoder import Encoder
+
+Rows = npt.NDArray[np.int64]
+SHARD_CELLS = 1024
+READ_AHEAD = 4  # batches in flight: enough to hide a slow tile, small enough to stay far below a gigabyte
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The embeddings of a plan's cells.
+
+    Attributes:
+        vectors: (n, d) float32.
+        pixels: (n,) digest of the pixels that were read for each cell, equal for equal windows.
+        computed: how many were not cached.
+    """
+
+    vectors: npt.NDArray[np.float32]
+    pixels: list[str]
+    computed: int
+
+
+def embed(
+    plan: PatchPlan,
+    store: EmbeddingStore,
+    load: Callable[[], Encoder],
+    *,
+    device: str,
+    batch_size: int,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Embedded:
+    """Return the embeddings of all cells, computing those that are missing.
+
+    Args:
+        plan: the windows.
+        store: where embeddings are kept.
+        load: builds the encoder; called only where something is missing.
+        device: 'cuda', 'mps' or 'cpu'.
+        batch_size: cells at once.
+        on_progress: called with (done, total) after each batch.
+
+    Raises:
+        ModelError: an embedding is not finite.
+        SlideError: a slide became unreadable on the way.
+    """
+    keys = plan.row_keys()
+    computed = 0
+    for _ in range(2):  # a second time where a cached shard turns out to be damaged
+        todo = store.missing(keys)
+        if todo.any():
+            needed = int(todo.sum()) * (store.key.embed_dim * 4 + 32) + 1_000_000
+            require_free_space(store.folder, needed, "the embedding cache")
+            _compute(plan, keys, todo, store, load(), device, batch_size, on_progress)
+            computed += int(todo.sum())
+        try:
+            vectors, pixels = store.load(keys)
+        except KeyError:
+            continue
+        return Embedded(vectors, [row.tobytes().hex() for row in pixels], computed)
+    raise StorageError(f"the embedding cache in {store.folder} loses what is written to it", hint="Check that disk.")
+
+
+def shards(plan: PatchPlan) -> list[Rows]:
+    """Return rows by shard, in reading order: whole files up to `SHARD_CELLS` cells, a larger file in pieces.
+
+    Batches never cross a shard, so that a resumed extraction meets the same batches as an undisturbed one.
+    """
+    order = plan.reading_order()
+    files = plan.file_index[order]
+    pieces: list[Rows] = []
+    for rows in np.split(order, np.flatnonzero(np.diff(files)) + 1):
+        pieces.extend(np.split(rows, range(SHARD_CELLS, len(rows), SHARD_CELLS)))
+    made: list[list[Rows]] = []
+    for piece in pieces:
+        if made and sum(map(len, made[-1])) + len(piece) <= SHARD_CELLS:
+            made[-1].append(piece)
+        else:
+            made.append([piece])
+    return [np.concatenate(shard) for shard in made]
+
+
+def _compute(
+    plan: PatchPlan,
+    keys: RowKeys,
+    todo: npt.NDArray[np.bool_],
+    store: EmbeddingStore,
+    encoder: Encoder,
+    device: str,
+    batch_size: int,
+    on_progress: Callable[[int, int], None],
+) -> None:
+    from mitozoo.models.devices import place
+
+    wanted = [rows for rows in shards(plan) if todo[rows].any()]
+    batches = [
+        (shard, rows[start : start + batch_size])
+        for shard, rows in enumerate(wanted)
+        for start in range(0, len(rows), batch_size)
+    ]
+    total, done = sum(map(len, wanted)), 0
+    place(encoder, device)
+    gathered: list[Shard] = []
+    for index, (patches, pixels) in enumerate(_read_ahead(plan, encoder, [rows for _, rows in batches])):
+        shard, rows = batches[index]
+        vectors = _forward(encoder, patches, store.key.precision, device)
+        if not np.isfinite(vectors).all():
+            cell = plan.cells.table["cell_id"].iloc[rows[~np.isfinite(vectors).all(axis=1)][0]]
+            raise ModelError(
+                f"model '{store.key.model}' gives NaN or infinity for cell {cell} in {store.key.precision}",
+                hint="Try --precision fp32.",
+            )
+        gathered.append(Shard(keys[rows], vectors, pixels))
+        if index + 1 == len(batches) or batches[index + 1][0] != shard:
+            store.write(_joined(gathered))
+            gathered = []
+        done += len(rows)
+        on_progress(done, total)
+
+
+def _forward(encoder: Encoder, patches: npt.NDArray[np.uint8], precision: str, device: str) -> npt.NDArray[np.float32]:
+    import torch
+
+    from mitozoo.models.devices import autocast
+    from mitozoo.models.preprocessing import normalise
+
+    images = normalise(torch.from_numpy(patches).to(device, non_blocking=True), encoder.spec.preprocessing)
+    with torch.inference_mode(), autocast(device, precision):
+        return encoder(images).float().cpu().numpy()
+
+
+def _read_ahead(
+    plan: PatchPlan, encoder: Encoder, batches: Sequence[Rows]
+) -> Iterator[tuple[npt.NDArray[np.uint8], RowKeys]]:
+    """Yield each batch's patches (m, size, size, 3) and pixel digests (m, 16), some batches ahead of the network."""
+    with ThreadPoolExecutor(max(2, min(16, os.cpu_count() or 2))) as readers:
+        waiting: deque[list[Future[Any]]] = deque()
+        ahead = iter(batches)
+        try:
+            for rows in ahead:
+                waiting.append([readers.submit(_read, plan, encoder, int(row)) for row in rows])
+                if len(waiting) > READ_AHEAD:
+                    yield _stacked(waiting.popleft())
+            while waiting:
+                yield _stacked(waiting.popleft())
+        finally:
+            readers.shutdown(wait=False, cancel_futures=True)
+
+
+def _read(plan: PatchPlan, encoder: Encoder, row: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    from mitozoo.models.preprocessing import resample
+
+    try:
+        window = plan.read(row)
+    except OSError as error:
+        raise SlideError(f"{plan.file(row)} cannot be read any more: {error}") from error
+    digest = hashlib.blake2b(f"{window.shape}".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(window).data)
+    return resample(window, encoder.spec.preprocessing), np.frombuffer(digest.digest(), dtype=np.uint8)
+
+
+def _stacked(futures: list[Future[Any]]) -> tuple[npt.NDArray[np.uint8], RowKeys]:
+    patches, pixels = zip(*(future.result() for future in futures), strict=True)
+    return np.stack(patches), np.stack(pixels)
+
+
+def _joined(parts: list[Shard]) -> Shard:
+    return Shard(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("rows", "embeddings", "pixels")))

@@ -1,0 +1,64 @@
+"""Every error that is a user's to mend: one sentence of what, where, why, and what to type next."""
+
+from __future__ import annotations
+
+
+class MitozooError(Exception):
+    """A mistake that the reader of the message can mend.
+
+    Args:
+        message: what went wrong, where, and why, in one sentence.
+        hint: what to type or do next; printed on a line of its own.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class SpecError(MitozooError):
+    """A plugin's record that says something impossible."""
+
+
+class UnknownNameError(MitozooError):
+    """A model, dataset or protocol of that name is not registered."""
+
+
+class PluginError(MitozooError):
+    """A plugin failed while the user asked to be strict, or is the only owner of a name asked for."""
+
+
+class DataError(MitozooError):
+    """Label files, cell tables or their values are not what they must be."""
+
+
+class SlideError(DataError):
+    """A slide is missing, truncated or unreadable."""
+
+
+class SplitError(MitozooError):
+    """The data cannot be divided as asked without a leak or an empty class."""
+
+
+class ModelError(MitozooError):
+    """An encoder cannot be built, loaded or run as its spec declares."""
+
+
+class ProtocolError(MitozooError):
+    """A protocol or one of its parameters does not exist or does not fit."""
+
+
+class StorageError(MitozooError):
+    """A cache or run folder cannot be read or written."""
+
+
+class VerificationError(MitozooError):
+    """A recomputed value differs from the recorded one."""
+
+    exit_code = 1

@@ -1,0 +1,54 @@
+"""Which device a network runs on, and in which precision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mitozoo.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+    from mitozoo.plugins.specs import ModelSpec
+
+
+def pick_device(wanted: str) -> str:
+    """Return 'cuda', 'mps' or 'cpu' for 'auto', else `wanted` once it is known to work.
+
+    Raises:
+        ModelError: this machine has no such device.
+    """
+    import torch
+
+    works = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "cpu": lambda: True}
+    if wanted == "auto":
+        return next(name for name, check in works.items() if check())
+    kind = wanted.split(":")[0]
+    if kind not in works or not works[kind]():
+        raise ModelError(f"device '{wanted}' is not available on this machine", hint="Use --device auto.")
+    return wanted
+
+
+def resolve_precision(spec: ModelSpec, wanted: str, device: str) -> str:
+    """Return 'fp32', 'fp16' or 'bf16'; 'auto' is the authors' precision on CUDA and fp32 elsewhere."""
+    if wanted == "auto":
+        return spec.precision if device.startswith("cuda") else "fp32"
+    return wanted
+
+
+def autocast(device: str, precision: str) -> torch.autocast:
+    """Return the context that runs a network in a precision on a device."""
+    import torch
+
+    low = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(torch.device(device).type, dtype=low, enabled=precision != "fp32")
+
+
+def place(network: torch.nn.Module, device: str) -> torch.nn.Module:
+    """Move a network to a device; convolutional ones with channels last, which is how patches lie in memory."""
+    import torch
+
+    convolutions = sum(isinstance(module, torch.nn.Conv2d) for module in network.modules())
+    if convolutions > 1:  # a transformer has one, its patch embedding
+        return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.to(device)

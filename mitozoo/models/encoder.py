@@ -1,0 +1,101 @@
+"""An encoder: a network and its pooling, checked against what its spec declares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from mitozoo.errors import ModelError
+from mitozoo.models.loaders import TimmSource, build_network, load_network
+from mitozoo.models.preprocessing import normalise
+
+if TYPE_CHECKING:
+    from mitozoo.plugins.specs import ModelSpec
+
+
+class Encoder(torch.nn.Module):
+    """Turns normalised patches into embeddings, as its spec says.
+
+    Attributes:
+        spec: what the plugin declared.
+        network: the network itself, with gradients on.
+        weights_sha256: of the weight file; 'function' for a load function, 'random-SEED' for an untrained network.
+    """
+
+    def __init__(self, spec: ModelSpec, network: torch.nn.Module, weights_sha256: str) -> None:
+        super().__init__()
+        self.spec = spec
+        self.network = network
+        self.weights_sha256 = weights_sha256
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Embed float (n, 3, size, size) as (n, embed_dim)."""
+        pooling, prefix = self.spec.pooling, self.spec.prefix_tokens
+        if pooling == "network":
+            return self.network(images)
+        features = getattr(self.network, "forward_features", self.network)(images)
+        axes = ("n", "channels", "height", "width") if pooling == "gap" else ("n", "tokens", "channels")
+        if features.ndim != len(axes):
+            raise ModelError(
+                f"model '{self.spec.name}': pooling '{pooling}' needs features of shape ({', '.join(axes)}), "
+                f"but its network gives {tuple(features.shape)}"
+            )
+        if pooling == "gap":
+            return features.mean(dim=(2, 3))
+        if pooling == "cls":
+            return features[:, 0]
+        mean = features[:, prefix:].mean(dim=1)
+        return mean if pooling == "mean" else torch.cat((features[:, 0], mean), dim=1)
+
+
+def load_encoder(spec: ModelSpec) -> Encoder:
+    """Load a spec's encoder on the CPU, in evaluation mode, and check it on one image.
+
+    Raises:
+        ModelError: it cannot be loaded, or its output or prefix tokens are not as declared.
+    """
+    network, sha256 = load_network(spec.load)
+    return _checked(Encoder(spec, network, sha256))
+
+
+def random_encoder(spec: ModelSpec, seed: int) -> Encoder:
+    """Return the encoder untrained, for the control that asks what the architecture alone is worth.
+
+    Raises:
+        ModelError: the spec's network cannot be built apart from its weights.
+    """
+    if not isinstance(spec.load, TimmSource):
+        raise ModelError(f"model '{spec.name}' cannot be built without its weights")
+    return _checked(Encoder(spec, build_network(spec.load, seed=seed), f"random-{seed}"))
+
+
+def _checked(encoder: Encoder) -> Encoder:
+    """Compare what is declared with what is measured: prefix tokens, then the embedding of one image of noise."""
+    encoder.eval()
+    spec = encoder.spec
+    prefix = getattr(encoder.network, "num_prefix_tokens", spec.prefix_tokens)
+    if prefix != spec.prefix_tokens:
+        raise ModelError(
+            f"model '{spec.name}' declares {spec.prefix_tokens} prefix tokens, but its network has {prefix}"
+        )
+
+    size = spec.preprocessing.size
+    noise = torch.randint(256, (1, size, size, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    try:
+        with torch.no_grad():  # not inference_mode: what a network caches in here must still be trainable
+            embedding = encoder(normalise(noise, spec.preprocessing))
+    except ModelError:
+        raise
+    except Exception as error:  # a network may raise anything on an input that it was not made for
+        raise ModelError(f"model '{spec.name}' fails on one image of {size} px: {error}") from error
+    if not isinstance(embedding, torch.Tensor):
+        raise ModelError(f"model '{spec.name}' gives a {type(embedding).__name__}, not a tensor of embeddings")
+    if tuple(embedding.shape) != (1, spec.embed_dim):
+        raise ModelError(
+            f"model '{spec.name}' declares embeddings of {spec.embed_dim} values, "
+            f"but one image gives shape {tuple(embedding.shape)}"
+        )
+    if not bool(embedding.isfinite().all()):
+        raise ModelError(f"model '{spec.name}' gives embeddings that are not finite")
+    return encoder

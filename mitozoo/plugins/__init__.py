@@ -1,0 +1,1 @@
+"""The contract between mitozoo and its plugins, and the manager that keeps them from hurting the host."""

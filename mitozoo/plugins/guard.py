@@ -1,0 +1,93 @@
+"""What stands between a plugin's code and the host while it runs: stdout kept clean, and an eye on the clock."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, NoReturn
+
+from mitozoo.errors import MitozooError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Seconds after which a plugin that is still busy is named on stderr.
+PATIENCE = 5.0
+TIMEOUT_VARIABLE = "MITOZOO_IMPORT_TIMEOUT"
+
+
+class PluginTimeout(BaseException):
+    """A plugin took longer than the user waits; no `Exception`, which a plugin might catch on its way."""
+
+
+@contextlib.contextmanager
+def guarded(plugin: str, label: str, doing: str) -> Iterator[None]:
+    """Run a plugin's code: what it prints goes to stderr; if it hangs it is named, then abandoned.
+
+    Only the main thread of a POSIX process can abandon it; elsewhere it is named alone.
+
+    Args:
+        plugin: name that switches it off.
+        label: distribution and version.
+        doing: what it does, such as 'importing'.
+
+    Raises:
+        PluginTimeout: after `MITOZOO_IMPORT_TIMEOUT` seconds, 30 where that is not set.
+    """
+    seconds = _timeout()
+    notice = (
+        f"mitozoo: plugin '{plugin}' ({label}) is still {doing} after {PATIENCE:g} s; "
+        f"to go without it: MITOZOO_DISABLE_PLUGINS={plugin}"
+    )
+    stderr = sys.stderr
+    watchdog = threading.Timer(PATIENCE, lambda: print(notice, file=stderr, flush=True))
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        with contextlib.redirect_stdout(stderr), _deadline(seconds, f"did not finish {doing} within {seconds:g} s"):
+            yield
+    finally:
+        watchdog.cancel()
+
+
+def _timeout() -> float:
+    text = os.environ.get(TIMEOUT_VARIABLE) or "30"
+    try:
+        seconds = float(text)
+        if not 0 < seconds < float("inf"):
+            raise ValueError(text)
+    except ValueError as error:
+        raise MitozooError(f"{TIMEOUT_VARIABLE} is '{text}'; it must be a number of seconds above 0") from error
+    return seconds
+
+
+@contextlib.contextmanager
+def _deadline(seconds: float, reason: str) -> Iterator[None]:
+    """Raise `PluginTimeout` in the body after that time, and again each second in case the body swallows it."""
+    possible = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if not possible or (earlier_handler := signal.getsignal(signal.SIGALRM)) is None:  # None: set by C code, not ours
+        yield
+        return
+
+    def expire(*_: object) -> NoReturn:
+        raise PluginTimeout(reason)
+
+    began = time.monotonic()
+    earlier_delay, earlier_interval = signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, expire)
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:  # twice, since the alarm may ring while the inner one begins
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, earlier_handler)
+        if earlier_delay:
+            left = earlier_delay - (time.monotonic() - began)
+            signal.setitimer(signal.ITIMER_REAL, max(left, 1e-6), earlier_interval)

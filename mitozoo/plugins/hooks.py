@@ -1,0 +1,28 @@
+"""The two hooks of the contract. A plugin implements either, returns records, and is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+
+PROJECT = "mitozoo"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def mitozoo_models() -> Iterable[ModelSpec]:
+    """Offer encoders: return one `ModelSpec` for each."""
+    raise NotImplementedError  # only plugins implement it
+
+
+@hookspec
+def mitozoo_datasets() -> Iterable[DatasetSpec]:
+    """Offer datasets: return one `DatasetSpec` for each."""
+    raise NotImplementedError  # only plugins implement it

@@ -1,0 +1,127 @@
+"""The registry: every model and dataset of every installed plugin, found by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import threading
+from typing import TYPE_CHECKING, Any
+
+from mitozoo.errors import PluginError
+from mitozoo.plugins.discovery import installed_plugins, normalise
+from mitozoo.plugins.manager import PluginHost
+from mitozoo.plugins.names import NameTable
+from mitozoo.plugins.suggestions import ambiguous_name, unknown_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from mitozoo.errors import UnknownNameError
+    from mitozoo.plugins.manager import AnySpec, LoadedPlugin
+    from mitozoo.plugins.names import Registered
+    from mitozoo.plugins.rows import PluginRow
+    from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+
+
+@functools.cache
+def load_registry() -> Registry:
+    """Return this process's registry; a plugin is imported when the registry first needs to know what it offers."""
+    return Registry()
+
+
+def reset_registry() -> None:
+    """Forget the registry: the next `load_registry` looks at the environment anew."""
+    load_registry.cache_clear()
+
+
+class Registry:
+    """Every installed plugin, and what they offer."""
+
+    def __init__(self) -> None:
+        self._installed = installed_plugins()
+        self._host = PluginHost()
+        self._loaded: dict[int, LoadedPlugin] = {}  # by position in the list of installed plugins
+        self._lock = threading.RLock()
+        self._loading = False
+
+    @property
+    def models(self) -> list[Registered[ModelSpec]]:
+        """Every model, sorted by name."""
+        return self._models().registered
+
+    @property
+    def datasets(self) -> list[Registered[DatasetSpec]]:
+        """Every dataset, sorted by name."""
+        return self._datasets().registered
+
+    @property
+    def rows(self) -> list[PluginRow]:
+        """What became of every installed plugin, sorted by distribution and name."""
+        noted = {"models": self._models().notes, "datasets": self._datasets().notes}
+        rows = []
+        for row in (plugin.row for plugin in self._load()):
+            notes = [
+                text
+                for kind, by_name in noted.items()
+                for name in getattr(row, kind)
+                for text in by_name.get(f"{row.distribution}/{name}", ())
+            ]
+            rows.append(dataclasses.replace(row, notes=(*row.notes, *notes)))
+        return rows
+
+    def model(self, name: str) -> Registered[ModelSpec]:
+        """Return the model of that name, alias or qualified name; the latter imports its own distribution alone.
+
+        Raises:
+            UnknownNameError: no plugin offers it, its plugin cannot be used, or several claim the name.
+        """
+        return self._find("model", name, self._models)
+
+    def dataset(self, name: str) -> Registered[DatasetSpec]:
+        """Return the dataset of that name, as `model` does."""
+        return self._find("dataset", name, self._datasets)
+
+    def unknown(self, name: str, *kinds: str, further: Iterable[str] = ()) -> UnknownNameError:
+        """Return the error for a name that is nothing of these kinds.
+
+        Args:
+            name: what was asked for.
+            kinds: such as 'model' and 'dataset'.
+            further: names of things that no plugin offers.
+        """
+        tables: dict[str, NameTable[Any]] = {"model": self._models(), "dataset": self._datasets()}
+        names = {known for kind in kinds if kind in tables for known in tables[kind].all_names()}
+        others = [kind for kind in tables if kind not in kinds and name in tables[kind].claims]
+        return unknown_name(name, kinds, names.union(further), self.rows, others)
+
+    def _find(
+        self, kind: str, name: str, offered_by: Callable[[str | None], NameTable[AnySpec]]
+    ) -> Registered[AnySpec]:
+        distribution, slash, short = name.rpartition("/")
+        claimants = offered_by(normalise(distribution) if slash else None).claims.get(short, ())
+        if not claimants:
+            raise self.unknown(name, kind)
+        if len(claimants) > 1:
+            raise ambiguous_name(name, [one.qualified_name for one in claimants])
+        return dataclasses.replace(claimants[0], short_name_works=False) if slash else claimants[0]
+
+    def _models(self, distribution: str | None = None) -> NameTable[ModelSpec]:
+        return NameTable((plugin.row, spec) for plugin in self._load(distribution) for spec in plugin.models)
+
+    def _datasets(self, distribution: str | None = None) -> NameTable[DatasetSpec]:
+        return NameTable((plugin.row, spec) for plugin in self._load(distribution) for spec in plugin.datasets)
+
+    def _load(self, distribution: str | None = None) -> list[LoadedPlugin]:
+        """Import what was not imported yet: the plugins of one distribution, or all."""
+        with self._lock:
+            if self._loading:
+                raise PluginError("a plugin asks for the registry while it is being imported; it must do so later")
+            self._loading = True
+            try:
+                wanted = [n for n, one in enumerate(self._installed) if distribution in (None, one.distribution)]
+                for number in wanted:
+                    if number not in self._loaded:
+                        self._loaded[number] = self._host.load(self._installed[number])
+                return [self._loaded[number] for number in wanted]
+            finally:
+                self._loading = False

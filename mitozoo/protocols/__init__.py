@@ -1,0 +1,1 @@
+"""Named, versioned, hashed recipes that turn embeddings or patches into predictions."""

@@ -1,0 +1,125 @@
+"""End-to-end training: the whole network with a linear head, on the same labelled cells as the probe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from mitozoo.data.splits import Rows, inner_folds
+from mitozoo.errors import ProtocolError
+from mitozoo.plugins.record import record
+from mitozoo.protocols.prediction import Prediction
+from mitozoo.protocols.spec import Protocol
+from mitozoo.statistics.metrics import best_threshold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mitozoo.models.encoder import Encoder
+
+Patches = npt.NDArray[np.uint8]  # (n, size, size, 3)
+FIXED_THRESHOLD = 0.5
+
+
+@record
+class EndToEnd(Protocol):
+    """The encoder and a linear head, trained whole.
+
+    AdamW with linear warm-up and cosine decay; batches are class-balanced, so scores are shifted back by the
+    sampler's prior; epoch and learning rate are those of the lowest validation log loss, where validation is the
+    probe's first inner fold; the best weights are copied, restored and hashed before the test.
+
+    Attributes:
+        learning_rates: each is tried; the number of trials is recorded.
+        epochs: each draws as many cells as there are training cells.
+        patience: epochs without a lower validation loss before a trial ends.
+        batch_size: cells a step.
+        weight_decay: of AdamW, on weight matrices only.
+        warmup: share of all steps over which the learning rate rises from 0.
+    """
+
+    kind: ClassVar[str] = "end-to-end"
+
+    learning_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
+    epochs: int = 30
+    patience: int = 8
+    batch_size: int = 32
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+
+    def validate(self) -> None:
+        """Refuse values with which nothing would be trained."""
+        super().validate()
+        if not self.learning_rates or not all(0 < rate < 1 for rate in self.learning_rates):
+            raise ProtocolError(f"learning_rates must lie between 0 and 1, not {self.learning_rates}")
+        if min(self.epochs, self.patience) < 1 or self.batch_size < 2:
+            raise ProtocolError("epochs and patience must be at least 1, batch_size at least 2")
+        if not 0 <= self.warmup < 1 or not 0 <= self.weight_decay < 1:
+            raise ProtocolError("warmup and weight_decay must lie between 0 and 1")
+
+
+def fit_end_to_end(
+    protocol: EndToEnd,
+    load: Callable[[], Encoder],
+    patches: Patches,
+    labels: npt.NDArray[np.int8],
+    groups: npt.NDArray[np.str_],
+    train: Rows,
+    test: Rows,
+    *,
+    seed: int,
+    device: str,
+    precision: str,
+    checkpoint: Path,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Prediction:
+    """Train on the drawn training rows and score the test rows.
+
+    Args:
+        protocol: the recipe.
+        load: builds the encoder with its pretrained weights.
+        patches: (n, size, size, 3) uint8, resampled to the encoder's input; may be mapped from disk.
+        labels: (n,) 0 or 1; those of the test rows are never looked at.
+        groups: (n,) names.
+        train: drawn rows; the first inner fold becomes validation.
+        test: rows to score.
+        seed: of the head's start, the order of cells and the augmentation.
+        device: where to train.
+        precision: 'fp32', or 'bf16' for mixed precision.
+        checkpoint: a file that keeps the trial under way, so that a killed run loses one epoch; removed at the end.
+        on_progress: called with (done, total) after each epoch.
+    """
+    from mitozoo.protocols.training import Training
+
+    parts = inner_folds(labels, groups, train, folds=protocol.inner_folds, seed=protocol.split_seed)
+    validation = parts[0] if parts else np.empty(0, dtype=np.int64)
+    training = Training(
+        protocol, load, patches, labels, np.setdiff1d(train, validation), validation, seed, device, precision
+    )
+    best = training.run(checkpoint, on_progress)
+    validation_scores, test_scores = training.scores(validation), training.scores(test)
+    flags = [] if parts else ["too few groups for a validation part: last epoch of the first learning rate"]
+    threshold = FIXED_THRESHOLD
+    if len(np.unique(labels[validation])) == 2:
+        threshold = best_threshold(validation_scores, labels[validation])
+    else:
+        flags.append(f"validation does not hold both classes: threshold {threshold:g}")
+    return Prediction(
+        test_scores=test_scores,
+        inner_parts=tuple(parts[:1]),
+        validation_scores=validation_scores,
+        threshold=threshold,
+        selected={
+            "learning_rate": best.learning_rate,
+            "epoch": best.epoch,
+            "validation_log_loss": best.loss if parts else None,
+            "trials": len(protocol.learning_rates),
+            "weights_sha256": best.sha256(),
+        },
+        converged=True,
+        flags=tuple(flags),
+        tensors={name: tensor.numpy() for name, tensor in best.weights.items()},
+    )

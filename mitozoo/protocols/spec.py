@@ -1,0 +1,122 @@
+"""What a protocol is: a frozen, versioned, hashed record of everything that can change one score."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+
+from mitozoo.errors import ProtocolError
+from mitozoo.plugins.record import Record, canonical_json, record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DESCRIPTIVE = ("name", "version", "title")
+
+
+@record
+class Protocol(Record):
+    """What every protocol states: geometry, split recipe and label sampling.
+
+    Attributes:
+        name: short name, without version.
+        version: raised when a value below changes.
+        title: one line for lists.
+        window_um: side of the square window around the cell, microns; patch-only datasets use their whole patch.
+        edge: what lies beyond the slide's border: 'reflect' or 'black'.
+        split: 'auto' (official where there is one, else grouped folds), 'official' or 'grouped'.
+        outer_folds: grouped, stratified folds where there is no official split.
+        split_seed: the same for every model, so that all are tested alike.
+        fraction_of: 'groups' fills a label budget by whole groups, 'cells' samples cells.
+        inner_folds: grouped folds inside the training cells, for every choice that is made.
+    """
+
+    #: What kind of fit this protocol makes; the engine dispatches on it.
+    kind: ClassVar[str] = ""
+
+    name: str
+    version: int
+    title: str
+    window_um: float = 56.0
+    edge: Literal["reflect", "black"] = "reflect"
+    split: Literal["auto", "official", "grouped"] = "auto"
+    outer_folds: int = 5
+    split_seed: int = 0
+    fraction_of: Literal["groups", "cells"] = "groups"
+    inner_folds: int = 5
+
+    def validate(self) -> None:
+        """Refuse values that no run could use."""
+        if not 4 <= self.window_um <= 1000:
+            raise ProtocolError(f"window_um is {self.window_um}; it must lie between 4 and 1000 microns")
+        for field in ("outer_folds", "inner_folds"):
+            if not 2 <= getattr(self, field) <= 100:
+                raise ProtocolError(f"{field} is {getattr(self, field)}; it must lie between 2 and 100")
+
+    def parameters(self) -> dict[str, Any]:
+        """Return everything but the descriptive fields, as JSON values."""
+        values = self.to_json()
+        return {"kind": self.kind} | {key: values[key] for key in values if key not in (*DESCRIPTIVE, "record")}
+
+    @property
+    def hash(self) -> str:
+        """64 hex digits over version and parameters: scores of different hashes are never ranked together."""
+        return hashlib.sha256(canonical_json({"version": self.version} | self.parameters()).encode()).hexdigest()
+
+
+def override(protocol: Protocol, settings: Mapping[str, str]) -> Protocol:
+    """Return the protocol with some parameters changed, its name saying which.
+
+    Args:
+        protocol: any protocol.
+        settings: parameter name -> value as text, as typed behind `--set`.
+
+    Raises:
+        ProtocolError: an unknown parameter, or text that is no such value.
+    """
+    hints = get_type_hints(type(protocol))
+    known = [f.name for f in dataclasses.fields(protocol) if f.name not in DESCRIPTIVE]
+    changed: dict[str, Any] = {}
+    for key, text in settings.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            raise ProtocolError(
+                f"protocol '{protocol.name}' has no parameter '{key}'"
+                + (f"; did you mean '{near[0]}'?" if near else ""),
+                hint=f"See them all: mitozoo info {protocol.name.split('@')[0]}",
+            )
+        value = _parse(key, text, hints[key])
+        if value != getattr(protocol, key):
+            changed[key] = value
+    if not changed:
+        return protocol
+    base = protocol.name if "@" in protocol.name else f"{protocol.name}@{protocol.version}"
+    name = base + "".join(f"+{key}={_show(value)}" for key, value in sorted(changed.items()))
+    return dataclasses.replace(protocol, name=name, **changed)
+
+
+def _parse(key: str, text: str, hint: Any) -> Any:
+    if get_origin(hint) is Literal:
+        if text not in get_args(hint):
+            raise ProtocolError(f"{key} is '{text}'; it must be one of {', '.join(get_args(hint))}")
+        return text
+    if get_origin(hint) is tuple:
+        return tuple(_parse(key, part, get_args(hint)[0]) for part in text.split(","))
+    if hint is bool:
+        if text.lower() not in ("true", "false"):
+            raise ProtocolError(f"{key} is '{text}'; it must be true or false")
+        return text.lower() == "true"
+    try:
+        return hint(text)
+    except ValueError as error:
+        raise ProtocolError(
+            f"{key} is '{text}'; it must be {'a whole number' if hint is int else 'a number'}"
+        ) from error
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(_show(part) for part in value)
+    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,109 @@
+"""What a fit scores when groups are drawn again, or left out one by one."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mitozoo.statistics.arrays import codes
+from mitozoo.statistics.metrics import compute
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from mitozoo.statistics.arrays import Codes, Floats
+    from mitozoo.statistics.estimates import ScoredRow
+
+
+def effective_groups(group_sizes: ArrayLike) -> float:
+    """Return how many groups of equal size would be as uneven as these: (sum n)^2 / sum n^2."""
+    sizes = np.asarray(group_sizes, dtype=float)
+    return float(sizes.sum() ** 2 / (sizes**2).sum())
+
+
+def draw_groups(n_groups: int, replicates: int, seed: int) -> NDArray[np.int64]:
+    """Return how often each group is drawn in each replicate, (replicates, n_groups), with replacement."""
+    drawn = np.random.default_rng(seed).integers(n_groups, size=(replicates, n_groups))
+    drawn += np.arange(replicates)[:, None] * n_groups
+    return np.bincount(drawn.ravel(), minlength=replicates * n_groups).reshape(replicates, n_groups)
+
+
+class TestedCells:
+    """The run's cell table as codes; groups that no row tests are -1 and never drawn.
+
+    Args:
+        rows: all rows of the run.
+        labels, groups, slides: (N,) of the cell table.
+        domains: name -> (N,) values.
+        replicates, seed: of the draws.
+    """
+
+    __test__ = False  # no test case, whatever pytest thinks of its name
+
+    def __init__(
+        self,
+        rows: Sequence[ScoredRow],
+        labels: ArrayLike,
+        groups: ArrayLike,
+        slides: ArrayLike,
+        domains: Mapping[str, ArrayLike],
+        replicates: int,
+        seed: int,
+    ) -> None:
+        self.labels, self.slides = np.asarray(labels), codes(slides)
+        self.domains = {name: codes(values) for name, values in domains.items()}
+        tested = np.unique(np.concatenate([row.cell for row in rows]))
+        self.groups = np.full(len(self.labels), -1)
+        self.groups[tested] = codes(np.asarray(groups)[tested])
+        self.replicates, self.seed = replicates, seed
+
+    @cached_property
+    def draws(self) -> NDArray[np.int64]:
+        """(replicates, tested groups): how often each is drawn."""
+        return draw_groups(int(self.groups.max()) + 1, self.replicates, self.seed)
+
+
+class Fit:
+    """One set of scored cells: its metrics over all of them, in each draw, and without each of its groups."""
+
+    def __init__(self, table: TestedCells, row: ScoredRow) -> None:
+        self._table, self._row = table, row
+        self._groups, self._own = np.unique(table.groups[row.cell], return_inverse=True)
+
+    @cached_property
+    def values(self) -> dict[str, float]:
+        """Each metric over all cells."""
+        return {name: float(value[0]) for name, value in self._compute(None).items()}
+
+    @cached_property
+    def drawn(self) -> dict[str, Floats]:
+        """Each metric in each draw, (replicates,)."""
+        return self._compute(self._table.draws[:, self._groups])
+
+    def without_each(self, groups: Codes) -> dict[str, Floats]:
+        """Return each metric without each of these groups, (G,); those that this fit does not test change nothing."""
+        place = np.searchsorted(groups, self._groups)
+        left_out = {name: np.full(len(groups), self.values[name]) for name in self._left_out}
+        for name, values in self._left_out.items():
+            left_out[name][place] = values
+        return left_out
+
+    @cached_property
+    def _left_out(self) -> dict[str, Floats]:
+        return self._compute(1 - np.eye(len(self._groups)))
+
+    def _compute(self, weights: ArrayLike | None) -> dict[str, Floats]:
+        table, cell = self._table, self._row.cell
+        return compute(
+            self._row.scores,
+            table.labels[cell],
+            slides=table.slides[cell],
+            threshold=self._row.threshold,
+            domains={name: values[cell] for name, values in table.domains.items()},
+            weights=weights,
+            groups=self._own,
+        )

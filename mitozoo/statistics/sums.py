@@ -1,0 +1,66 @@
+"""Metrics that are made of sums over cells, so that a replicate is one row of a matrix product."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from mitozoo.statistics.arrays import Codes, Floats
+
+#: Metrics of the cells called positive; each also with `_at_half`, the threshold 0.5.
+AT_THRESHOLD = ("balanced_accuracy", "f1", "mcc", "sensitivity", "specificity", "accuracy")
+EQUAL_WIDTH_BINS = 15
+
+
+class Sums:
+    """Confusion counts at the threshold and at 0.5, squared error, log loss and residuals by bin of score.
+
+    Args:
+        scores: (n,) probabilities of the positive class.
+        positive: (n,) 1.0 for a positive cell, 0.0 for a negative one.
+        units: (n,) which column of the weights belongs to each cell.
+        threshold: a cell is called positive where its score is not below it.
+    """
+
+    def __init__(self, scores: Floats, positive: Floats, units: Codes, threshold: float) -> None:
+        columns = {"positives": positive, "negatives": 1 - positive}
+        for ending, cut in (("", threshold), ("_at_half", 0.5)):
+            called = scores >= cut
+            columns |= {f"true{ending}": called * positive, f"false{ending}": called * (1 - positive)}
+        smallest = np.finfo(np.float64).eps
+        of_label = np.where(positive > 0, scores, 1 - scores)
+        columns["brier"] = (scores - positive) ** 2
+        columns["log_loss"] = -np.log(np.clip(of_label, smallest, 1 - smallest))
+        bins = np.minimum(np.floor(scores * EQUAL_WIDTH_BINS), EQUAL_WIDTH_BINS - 1)
+        columns |= {f"bin_{k}": (positive - scores) * (bins == k) for k in range(EQUAL_WIDTH_BINS)}
+        self._names = tuple(columns)
+        self._by_unit = np.stack([np.bincount(units, column) for column in columns.values()], axis=1)
+
+    def metrics(self, weights: Floats) -> dict[str, Floats]:
+        """Return each of these metrics, (b,), for weights (b, units)."""
+        sums = dict(zip(self._names, (weights[:, : len(self._by_unit)] @ self._by_unit).T, strict=True))
+        positives, negatives = sums["positives"], sums["negatives"]
+        cells = positives + negatives
+        values = {name: sums[name] / cells for name in ("brier", "log_loss")}
+        values["ece"] = np.sum([np.abs(sums[f"bin_{k}"]) for k in range(EQUAL_WIDTH_BINS)], axis=0) / cells
+        for ending in ("", "_at_half"):
+            called = _confusion(sums[f"true{ending}"], sums[f"false{ending}"], positives, negatives)
+            values |= {name + ending: called[name] for name in AT_THRESHOLD}
+        return values
+
+
+def _confusion(true: Floats, false: Floats, positives: Floats, negatives: Floats) -> dict[str, Floats]:
+    missed, rejected = positives - true, negatives - false
+    sensitivity, specificity = true / positives, rejected / negatives
+    spread = np.sqrt(true + false) * np.sqrt(missed + rejected) * np.sqrt(positives) * np.sqrt(negatives)
+    agreement = true * rejected - false * missed
+    return {
+        "balanced_accuracy": (sensitivity + specificity) / 2,
+        "f1": 2 * true / (2 * true + false + missed),
+        "mcc": np.divide(agreement, spread, out=np.zeros_like(spread), where=spread > 0),
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "accuracy": (true + rejected) / (positives + negatives),
+    }

@@ -1,0 +1,194 @@
+"""Where files live, how they are written whole, and how their content is named."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import sqlite3
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mitozoo.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+TEMPORARY_PREFIX = ".unfinished-"
+
+
+def home() -> Path:
+    """Return the folder of all caches: `MITOZOO_HOME`, else the platform's cache folder."""
+    chosen = os.environ.get("MITOZOO_HOME")
+    if chosen:
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("mitozoo", appauthor=False))
+
+
+@contextlib.contextmanager
+def write_whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; move it there once the body has ended without an error.
+
+    The move is atomic and the bytes are flushed first, so whatever bears the final name is complete.
+    """
+    temporary = _temporary_beside(path, folder=False)
+    try:
+        with _writing(path, temporary):
+            yield temporary
+            _flush(temporary)
+            temporary.replace(path)
+            _flush(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def write_folder_whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder; move it to `path` once filled. Whoever comes second keeps the first one's."""
+    temporary = _temporary_beside(path, folder=True)
+    try:
+        with _writing(path, temporary):
+            yield temporary
+            for file in temporary.rglob("*"):
+                _flush(file)
+            try:
+                temporary.rename(path)
+            except OSError:
+                if not path.is_dir():  # else another process finished the same work first
+                    raise
+            _flush(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _writing(path: Path, temporary: Path) -> Iterator[None]:
+    """Turn a failure to write into a sentence; a body that cannot read some other file tells so itself."""
+    try:
+        yield
+    except OSError as error:
+        culprit = None if error.filename is None else str(error.filename)
+        if culprit not in (None, str(path.parent)) and not culprit.startswith(str(temporary)):
+            raise
+        raise StorageError(f"cannot write {path}: {error.strerror or error}", hint=_write_hint(path, error)) from error
+
+
+def require_free_space(folder: Path, needed: int, purpose: str) -> None:
+    """Raise `StorageError` before work starts if `needed` bytes do not fit where `folder` will lie."""
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
+    if needed > free:
+        raise StorageError(
+            f"{purpose} needs {_megabytes(needed)} in {folder}, but only {_megabytes(free)} are free",
+            hint="Free some space, or point MITOZOO_HOME or --out to a larger disk.",
+        )
+
+
+def content_id(path: Path) -> str:
+    """Return the sha256 of a file, hashed once for each (path, size, modification time)."""
+    return content_ids([path])[0]
+
+
+def content_ids(paths: Sequence[Path]) -> list[str]:
+    """Return the sha256 of each file, hashed once for each (path, size, modification time)."""
+    stamps = [_stamp(path) for path in paths]
+    with _ContentMemo() as memo:
+        known = memo.look_up(stamps)
+        fresh = {stamp: _sha256(Path(stamp[0])) for stamp in dict.fromkeys(stamps) if stamp not in known}
+        memo.remember(fresh)
+    return [known.get(stamp) or fresh[stamp] for stamp in stamps]
+
+
+Stamp = tuple[str, int, int]
+
+
+class _ContentMemo:
+    """A small SQLite file of known content ids; where the cache cannot be written, every file is hashed anew."""
+
+    def __enter__(self) -> _ContentMemo:
+        self._database: sqlite3.Connection | None = None
+        with contextlib.suppress(OSError, sqlite3.Error):
+            home().mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(home() / "content-ids.sqlite", timeout=30)
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, modified INTEGER, sha256 TEXT)"
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._database is not None:
+            self._database.close()
+
+    def look_up(self, stamps: Iterable[Stamp]) -> dict[Stamp, str]:
+        if self._database is None:
+            return {}
+        found = {}
+        with contextlib.suppress(sqlite3.Error):
+            for stamp in set(stamps):
+                query = "SELECT sha256 FROM files WHERE path = ? AND size = ? AND modified = ?"
+                if row := self._database.execute(query, stamp).fetchone():
+                    found[stamp] = row[0]
+        return found
+
+    def remember(self, fresh: dict[Stamp, str]) -> None:
+        if self._database is None or not fresh:
+            return
+        with contextlib.suppress(sqlite3.Error), self._database:
+            rows = [(*stamp, sha256) for stamp, sha256 in fresh.items()]
+            self._database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+    return str(path.absolute()), status.st_size, status.st_mtime_ns
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _temporary_beside(path: Path, *, folder: bool) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if folder:
+            made = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
+            made.chmod(0o755)  # as the files below: a cache may be shared
+            return made
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write in {path.parent}: {error.strerror or error}", hint=_write_hint(path, error)
+        ) from error
+    os.close(handle)
+    Path(name).chmod(0o644)
+    return Path(name)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_hint(path: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"The disk of {path.parent} is full: free some space, then run the same command again; nothing was lost."
+    return "Point MITOZOO_HOME (caches) or --out (runs) to a folder that you can write to."
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"

@@ -1,0 +1,50 @@
+"""AMi-Br (Bertram et al. 2025): atypical against normal mitotic figures of human breast cancer, as released patches."""
+
+from mitozoo import CellTable, DatasetSpec, MppByDomain, SlideNames, hookimpl
+
+AMI_BR = DatasetSpec(
+    name="ami-br",
+    title="AMi-Br: atypical against normal mitotic figures, human breast cancer",
+    cells=CellTable(
+        path="AMI-BR.csv",
+        cell_id="{dataset}_{uid}",
+        slide="{dataset}/{slide}",  # both sources number their slides
+        file="AMi-Br/{majority_atypical}/{dataset}_{uid}.png",
+        file_words={"majority_atypical": {"True": "Atypical", "False": "Normal"}},
+        x="x",
+        y="y",
+        label="{majority_atypical}",
+        votes=("expert1_atypical", "expert2_atypical", "expert3_atypical"),
+    ),
+    labels={"True": "positive", "False": "hard"},
+    positive_class="atypical mitotic figure",
+    negative_class="normal mitotic figure",
+    group="slide",  # the release names no case; the sources have one slide a case
+    domains={
+        "source": SlideNames(
+            patterns={
+                r"MIDOG21/0(0[1-9]|[1-4]\d|50)\.tiff": "Hamamatsu XR",
+                r"MIDOG21/(0(5[1-9]|[6-9]\d)|100)\.tiff": "Hamamatsu S360",
+                r"MIDOG21/1(0[1-9]|[1-4]\d|50)\.tiff": "Aperio CS2",
+                r"TUPAC16/.*": "TUPAC16",
+            }
+        )
+    },
+    patch_px=128,
+    # MIDOG's are those of its challenge report; TUPAC16's is the convention for 40x, since no file of it states one
+    mpp=MppByDomain(
+        domain="source", values={"Hamamatsu XR": 0.23, "Hamamatsu S360": 0.23, "Aperio CS2": 0.25, "TUPAC16": 0.25}
+    ),
+    license="MIT",  # of the repository that releases patches and labels together; the label file's first home has none
+    reference="https://doi.org/10.1007/978-3-658-47422-5_25",
+    negatives_origin="every cell is a mitotic figure by the labels of MIDOG21 or TUPAC16 (alternative labels); "
+    "the negatives are those that most of three experts called normal",
+    labelled_by="three experts, each with a vote on every cell; majority",
+    derived_from=("midog21", "tupac16-al"),
+)
+
+
+@hookimpl
+def mitozoo_datasets() -> list[DatasetSpec]:
+    """Offer AMi-Br."""
+    return [AMI_BR]
