@@ -8,7 +8,7 @@ import click
 
 from mitozoo.cli.lists import as_entry
 from mitozoo.cli.tables import print_json, print_table
-from mitozoo.errors import MitozooError, UnknownNameError
+from mitozoo.errors import MitozooError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -43,18 +43,14 @@ def info(*, name: str, kind: str | None, as_json: bool) -> None:
 def _find(name: str, kinds: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Return what bears the name, by kind. Protocols are looked at last, since they are slower to import."""
     from mitozoo.plugins.registry import load_registry
-    from mitozoo.plugins.suggestions import AmbiguousNameError
 
     registry = load_registry()
-    look_up: dict[str, Callable[[str], Registered[Any]]] = {"model": registry.model, "dataset": registry.dataset}
+    look_up: dict[str, Callable[[str], Registered[Any] | None]]
+    look_up = {"model": registry.find_model, "dataset": registry.find_dataset}
     found: dict[str, dict[str, Any]] = {}
-    for kind in filter(look_up.__contains__, kinds):
-        try:
-            found[kind] = as_entry(look_up[kind](name))
-        except AmbiguousNameError:
-            raise
-        except UnknownNameError:
-            continue
+    for kind in kinds:
+        if kind in look_up and (one := look_up[kind](name)):
+            found[kind] = as_entry(one)
     protocols: Mapping[str, Any] = {}
     if not found and "protocol" in kinds:
         from mitozoo.protocols.presets import PRESETS
@@ -78,7 +74,7 @@ def _fields(entry: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, A
 
 def _shown(value: object) -> str:
     if value is None:
-        return "unknown"
+        return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows of text below their headers, columns aligned; a column without any text is left out."""
+    """Print rows of text below their headers, columns aligned. A column without any text is left out; no rows, no table."""
+    if not rows:
+        return
     rows = [[" ".join(cell.split()) for cell in row] for row in rows]  # one line each, whatever a plugin wrote
     kept = [n for n in range(len(headers)) if any(row[n] for row in rows)]
     widths = {n: max(len(row[n]) for row in (headers, *rows)) for n in kept}

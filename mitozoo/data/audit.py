@@ -53,13 +53,13 @@ def audit_split(
             }
         )
     same = labels[holds[:, 0]] == labels[holds[:, 1]]
-    positives = np.bincount(groups, weights=labels, minlength=1)
+    positives, sizes = np.bincount(groups, weights=labels), np.bincount(groups)
     return {
         "cells": len(cells),
-        "groups": int(groups.max(initial=-1)) + 1,
+        "groups": len(sizes),
         "group_level": cells.group_level,
         "folds": per_fold,
-        "single_class_groups": int(np.sum((positives == 0) | (positives == np.bincount(groups, minlength=1)))),
+        "single_class_groups": int(np.sum((positives == 0) | (positives == sizes))),
         "overlapping_crops": len(overlaps),
         "crops_with_another_centre_of_same_class": np.unique(holds[same, 0]).size,
         "crops_with_another_centre_of_opposite_class": np.unique(holds[~same, 0]).size,

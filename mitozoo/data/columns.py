@@ -32,7 +32,8 @@ def kinds(spec: DatasetSpec, raw: RawCells) -> npt.NDArray[np.object_]:
             f"{_named(labels)}, none of {_named(sorted(wanted))}"
         )
     _refuse_unknown_labels(spec, raw, "label", labels, np.arange(len(labels)))
-    return np.array([spec.labels[label] for label in labels], dtype=object)
+    roles = dict(spec.labels)
+    return np.array([roles[label] for label in labels], dtype=object)
 
 
 def _named(labels: Sequence[str]) -> str:
@@ -44,16 +45,18 @@ def _named(labels: Sequence[str]) -> str:
 
 def votes(spec: DatasetSpec, raw: RawCells) -> list[list[int]]:
     """Return (n,) lists of 0 and 1; a person who did not vote on a cell ('') is left out."""
-    votes = [[vote for vote in cell if vote or "" in spec.labels] for cell in raw.table["raw_votes"]]
+    roles = dict(spec.labels)
+    votes = [[vote for vote in cell if vote or "" in roles] for cell in raw.table["raw_votes"]]
     flat = [vote for cell in votes for vote in cell]
     _refuse_unknown_labels(spec, raw, "vote", flat, np.repeat(np.arange(len(votes)), [len(cell) for cell in votes]))
-    return [[int(spec.labels[vote] == "positive") for vote in cell] for cell in votes]
+    return [[int(roles[vote] == "positive") for vote in cell] for cell in votes]
 
 
 def _refuse_unknown_labels(
     spec: DatasetSpec, raw: RawCells, what: str, labels: list[str], rows: npt.NDArray[np.int64]
 ) -> None:
-    unknown = [label not in spec.labels for label in labels]
+    known = set(spec.labels)
+    unknown = [label not in known for label in labels]
     bad = np.zeros(len(raw.table), dtype=bool)
     bad[rows[unknown]] = True
     raw.refuse(

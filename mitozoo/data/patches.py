@@ -141,7 +141,9 @@ def plan_patches(
         lost = ~readable[file_index]
         ids = cells.table["cell_id"].to_numpy()
         skipped = tuple((str(ids[row]), headers[file_index[row]].problem) for row in np.flatnonzero(lost))
-        cells, file_index = cells.take(~lost), file_index[~lost]
+        cells, file_index = cells.take(~lost), np.unique(file_index[~lost], return_inverse=True)[1]
+        files = [file for file, header in zip(files, headers, strict=True) if not header.problem]
+        headers = [header for header in headers if not header.problem]
     width, height = (np.array([getattr(h, side) for h in headers])[file_index] for side in ("width", "height"))
     mpp = _mpp(cells, headers, file_index)
     if cells.spec.patch_px is None:

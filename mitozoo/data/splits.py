@@ -47,7 +47,7 @@ def outer_folds(
         seed: fixed by the protocol, the same for every model.
 
     Raises:
-        SplitError: an official split was asked for and there is none, or it divides a group, or there are too few groups.
+        SplitError: there is no official split, or it divides a group, or there are too few groups.
     """
     has_official = bool((official != "").any())
     if recipe == "official" and not has_official:
@@ -99,6 +99,11 @@ def smallest_fraction(labels: Labels, groups: Groups, train: Rows, *, seed: int,
         except NotEnoughLabels:
             low = budget + 1
     return min(1.0, float(np.ceil(1000 * high / len(train)) / 1000))
+
+
+def sample_groups(labels: Labels, groups: Groups, count: int, *, seed: int) -> Rows:
+    """Return `count` rows in whole groups (the last may be cut), stratified like a label budget."""
+    return np.sort(_drawing_order(labels, groups, np.arange(len(labels)), seed, "groups")[:count])
 
 
 def inner_folds(labels: Labels, groups: Groups, rows: Rows, *, folds: int, seed: int) -> list[Rows]:

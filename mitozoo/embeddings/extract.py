@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from mitozoo.embeddings.reading import read_ahead
 from mitozoo.embeddings.store import EmbeddingStore, RowKeys, Shard
-from mitozoo.errors import ModelError, SlideError, StorageError
+from mitozoo.errors import ModelError, StorageError
 from mitozoo.storage import require_free_space
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
 
     from mitozoo.data.patches import PatchPlan
     from mitozoo.models.encoder import Encoder
 
 Rows = npt.NDArray[np.int64]
 SHARD_CELLS = 1024
-READ_AHEAD = 4  # batches in flight: enough to hide a slow tile, small enough to stay far below a gigabyte
 
 
 @dataclass(frozen=True)
@@ -122,7 +118,8 @@ def _compute(
     total, done = sum(map(len, wanted)), 0
     place(encoder, device)
     gathered: list[Shard] = []
-    for index, (patches, pixels) in enumerate(_read_ahead(plan, encoder, [rows for _, rows in batches])):
+    read = read_ahead(plan, encoder.spec.preprocessing, [rows for _, rows in batches])
+    for index, (patches, pixels) in enumerate(read):
         shard, rows = batches[index]
         vectors = _forward(encoder, patches, store.key.precision, device)
         if not np.isfinite(vectors).all():
@@ -148,41 +145,6 @@ def _forward(encoder: Encoder, patches: npt.NDArray[np.uint8], precision: str, d
     images = normalise(torch.from_numpy(patches).to(device, non_blocking=True), encoder.spec.preprocessing)
     with torch.inference_mode(), autocast(device, precision):
         return encoder(images).float().cpu().numpy()
-
-
-def _read_ahead(
-    plan: PatchPlan, encoder: Encoder, batches: Sequence[Rows]
-) -> Iterator[tuple[npt.NDArray[np.uint8], RowKeys]]:
-    """Yield each batch's patches (m, size, size, 3) and pixel digests (m, 16), some batches ahead of the network."""
-    with ThreadPoolExecutor(max(2, min(16, os.cpu_count() or 2))) as readers:
-        waiting: deque[list[Future[Any]]] = deque()
-        ahead = iter(batches)
-        try:
-            for rows in ahead:
-                waiting.append([readers.submit(_read, plan, encoder, int(row)) for row in rows])
-                if len(waiting) > READ_AHEAD:
-                    yield _stacked(waiting.popleft())
-            while waiting:
-                yield _stacked(waiting.popleft())
-        finally:
-            readers.shutdown(wait=False, cancel_futures=True)
-
-
-def _read(plan: PatchPlan, encoder: Encoder, row: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    from mitozoo.models.preprocessing import resample
-
-    try:
-        window = plan.read(row)
-    except OSError as error:
-        raise SlideError(f"{plan.file(row)} cannot be read any more: {error}") from error
-    digest = hashlib.blake2b(f"{window.shape}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(window).data)
-    return resample(window, encoder.spec.preprocessing), np.frombuffer(digest.digest(), dtype=np.uint8)
-
-
-def _stacked(futures: list[Future[Any]]) -> tuple[npt.NDArray[np.uint8], RowKeys]:
-    patches, pixels = zip(*(future.result() for future in futures), strict=True)
-    return np.stack(patches), np.stack(pixels)
 
 
 def _joined(parts: list[Shard]) -> Shard:

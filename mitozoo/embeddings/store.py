@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -75,8 +76,12 @@ class EmbeddingStore:
         from safetensors.numpy import save_file
 
         name = hashlib.sha256(shard.rows.tobytes()).hexdigest()[:32]
-        tensors = {"rows": shard.rows, "embeddings": shard.embeddings, "pixels": shard.pixels}
-        metadata = {"key": self._digest, "model": self.key.model, "sha256": _checksum(shard)}
+        tensors: dict[str, npt.NDArray[Any]] = {
+            "rows": shard.rows,
+            "embeddings": shard.embeddings,
+            "pixels": shard.pixels,
+        }
+        metadata: dict[str, str] = {"key": self._digest, "model": self.key.model, "sha256": _checksum(shard)}
         with storage.write_whole(self.folder / f"{name}.safetensors") as unfinished:
             save_file(tensors, unfinished, metadata=metadata)
 
@@ -101,7 +106,7 @@ class EmbeddingStore:
         found = np.zeros(len(rows), dtype=bool)
         wanted = _as_items(rows)
         for path in self._paths():
-            shard = self._read(path, lambda file: self._sound_shard(file, wanted[~found]))
+            shard = self._read(path, partial(self._sound_shard, wanted=wanted[~found]))
             if shard is None:
                 continue
             held = _as_items(shard.rows)

@@ -20,11 +20,10 @@ def pick_device(wanted: str) -> str:
     """
     import torch
 
-    works = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "cpu": lambda: True}
+    works = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
-        return next(name for name, check in works.items() if check())
-    kind = wanted.split(":")[0]
-    if kind not in works or not works[kind]():
+        return next(name for name, here in works.items() if here)
+    if not works.get(wanted.split(":")[0]):
         raise ModelError(f"device '{wanted}' is not available on this machine", hint="Use --device auto.")
     return wanted
 

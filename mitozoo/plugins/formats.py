@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import field
+from typing import TYPE_CHECKING
 
 from mitozoo.errors import SpecError
 from mitozoo.plugins.record import Record, record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Format(Record):

@@ -25,7 +25,7 @@ class PluginTimeout(BaseException):
 
 
 @contextlib.contextmanager
-def guarded(plugin: str, label: str, doing: str) -> Iterator[None]:
+def guarded(plugin: str, label: str, doing: str, seconds: float) -> Iterator[None]:
     """Run a plugin's code: what it prints goes to stderr; if it hangs it is named, then abandoned.
 
     Only the main thread of a POSIX process can abandon it; elsewhere it is named alone.
@@ -34,11 +34,11 @@ def guarded(plugin: str, label: str, doing: str) -> Iterator[None]:
         plugin: name that switches it off.
         label: distribution and version.
         doing: what it does, such as 'importing'.
+        seconds: time that it may take.
 
     Raises:
-        PluginTimeout: after `MITOZOO_IMPORT_TIMEOUT` seconds, 30 where that is not set.
+        PluginTimeout: it took longer.
     """
-    seconds = _timeout()
     notice = (
         f"mitozoo: plugin '{plugin}' ({label}) is still {doing} after {PATIENCE:g} s; "
         f"to go without it: MITOZOO_DISABLE_PLUGINS={plugin}"
@@ -54,7 +54,8 @@ def guarded(plugin: str, label: str, doing: str) -> Iterator[None]:
         watchdog.cancel()
 
 
-def _timeout() -> float:
+def time_allowed() -> float:
+    """Return the seconds that a plugin may take: `MITOZOO_IMPORT_TIMEOUT`, else 30."""
     text = os.environ.get(TIMEOUT_VARIABLE) or "30"
     try:
         seconds = float(text)

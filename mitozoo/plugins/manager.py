@@ -15,7 +15,7 @@ import pluggy
 from mitozoo.errors import PluginError
 from mitozoo.plugins import hooks
 from mitozoo.plugins.discovery import CONTRACT, InstalledPlugin, normalise
-from mitozoo.plugins.guard import guarded
+from mitozoo.plugins.guard import guarded, time_allowed
 from mitozoo.plugins.rows import PluginFault, PluginRow, UnknownHook, diagnose
 from mitozoo.plugins.specs import DatasetSpec, ModelSpec
 
@@ -48,6 +48,7 @@ class PluginHost:
         self._hooks.add_hookspecs(hooks)
         self._allowed, self._denied = _names_in(ALLOW_VARIABLE), _names_in(DENY_VARIABLE)
         self._strict = os.environ.get(STRICT_VARIABLE, "0") not in ("", "0")
+        self._seconds = time_allowed()
         self._offered: set[tuple[str, str, str]] = set()  # distribution, kind of record, name
 
     def load(self, plugin: InstalledPlugin) -> LoadedPlugin:
@@ -88,9 +89,9 @@ class PluginHost:
         had_torch = "torch" in sys.modules
         began = time.perf_counter()
         try:
-            with guarded(plugin.name, label, "importing"):
+            with guarded(plugin.name, label, "importing", self._seconds):
                 module = plugin.entry_point.load()
-            with guarded(plugin.name, label, "listing what it offers"):
+            with guarded(plugin.name, label, "listing what it offers", self._seconds):
                 stage = "register"
                 self._register(module, name)
                 stage = "collect"

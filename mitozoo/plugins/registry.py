@@ -75,11 +75,23 @@ class Registry:
         Raises:
             UnknownNameError: no plugin offers it, its plugin cannot be used, or several claim the name.
         """
-        return self._find("model", name, self._models)
+        if found := self.find_model(name):
+            return found
+        raise self.unknown(name, "model")
 
     def dataset(self, name: str) -> Registered[DatasetSpec]:
         """Return the dataset of that name, as `model` does."""
-        return self._find("dataset", name, self._datasets)
+        if found := self.find_dataset(name):
+            return found
+        raise self.unknown(name, "dataset")
+
+    def find_model(self, name: str) -> Registered[ModelSpec] | None:
+        """Return the model of that name, if any. Raises `UnknownNameError` only where several plugins claim it."""
+        return self._find(name, self._models)
+
+    def find_dataset(self, name: str) -> Registered[DatasetSpec] | None:
+        """Return the dataset of that name, if any. Raises `UnknownNameError` only where several plugins claim it."""
+        return self._find(name, self._datasets)
 
     def unknown(self, name: str, *kinds: str, further: Iterable[str] = ()) -> UnknownNameError:
         """Return the error for a name that is nothing of these kinds.
@@ -94,16 +106,14 @@ class Registry:
         others = [kind for kind in tables if kind not in kinds and name in tables[kind].claims]
         return unknown_name(name, kinds, names.union(further), self.rows, others)
 
-    def _find(
-        self, kind: str, name: str, offered_by: Callable[[str | None], NameTable[AnySpec]]
-    ) -> Registered[AnySpec]:
+    def _find(self, name: str, offered: Callable[[str | None], NameTable[AnySpec]]) -> Registered[AnySpec] | None:
         distribution, slash, short = name.rpartition("/")
-        claimants = offered_by(normalise(distribution) if slash else None).claims.get(short, ())
-        if not claimants:
-            raise self.unknown(name, kind)
+        claimants = offered(normalise(distribution) if slash else None).claims.get(short, ())
         if len(claimants) > 1:
             raise ambiguous_name(name, [one.qualified_name for one in claimants])
-        return dataclasses.replace(claimants[0], short_name_works=False) if slash else claimants[0]
+        for one in claimants:
+            return dataclasses.replace(one, short_name_works=False) if slash else one
+        return None
 
     def _models(self, distribution: str | None = None) -> NameTable[ModelSpec]:
         return NameTable((plugin.row, spec) for plugin in self._load(distribution) for spec in plugin.models)

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 Status = Literal["ok", "broken", "disabled", "needs a newer mitozoo", "needs an older mitozoo"]
 Stage = Literal["version", "import", "register", "collect", "done"]
-FAILED_TO = {"version": "be found", "import": "import", "register": "register", "collect": "list what it offers"}
+FAILURES = {
+    "version": "cannot be used",
+    "import": "failed to import",
+    "register": "failed to register",
+    "collect": "failed to list what it offers",
+}
 
 
 class PluginFault(Exception):  # noqa: N818 (never leaves this room; its text becomes a row's reason)
@@ -79,7 +84,7 @@ class PluginRow:
             return f"{label} is disabled: {self.reason}"
         if self.status != "broken" or isinstance(self.error, PluginTimeout):
             return f"{label} {self.reason}"
-        return f"{label} failed to {FAILED_TO[self.stage]}: {self.reason}"
+        return f"{label} {FAILURES[self.stage]}: {self.reason}"
 
     def remedy(self) -> str:
         """Return what to type next."""

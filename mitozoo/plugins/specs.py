@@ -234,7 +234,7 @@ def _check_lists(record: Record, *names: str) -> None:
             raise SpecError(f"{type(record).__name__}.{name} must be a list of texts, not {value!r}")
 
 
-def _one_of(where: str, value: str, words: Any) -> None:  # noqa: ANN401 (a Literal has no better type)
+def _one_of(where: str, value: str, words: Any) -> None:
     allowed = get_args(words)
     if value not in allowed:
         raise SpecError(f"{where} is {value!r}; it must be one of {', '.join(map(repr, allowed))}")

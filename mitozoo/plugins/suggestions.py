@@ -16,14 +16,10 @@ if TYPE_CHECKING:
 MOST = 3  # names or plugins that one message lists
 
 
-class AmbiguousNameError(UnknownNameError):
-    """Several plugins claim the name."""
-
-
-def ambiguous_name(name: str, qualified_names: Sequence[str]) -> AmbiguousNameError:
+def ambiguous_name(name: str, qualified_names: Sequence[str]) -> UnknownNameError:
     """Return the error for a name that several plugins claim."""
     hint = f"Say which: {' or '.join(qualified_names)}"
-    return AmbiguousNameError(f"'{name}' is offered by {len(qualified_names)} plugins", hint=hint)
+    return UnknownNameError(f"'{name}' is offered by {len(qualified_names)} plugins", hint=hint)
 
 
 def unknown_name(
@@ -38,7 +34,7 @@ def unknown_name(
         rows: every installed plugin; one that cannot be used may be the one that offers it.
         others: kinds that do have something of that name.
     """
-    words = " or ".join(kinds)
+    words = " or ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1])))
     lists = f"See them all: {', '.join(f'mitozoo {kind}s' for kind in kinds)}"
     if others:
         return UnknownNameError(f"'{asked}' is a {others[0]}, not a {words}", hint=lists)

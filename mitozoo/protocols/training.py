@@ -164,7 +164,7 @@ class Training:
                     margins = self.network(standardise(images, self.preprocessing))[:, 0]
                 loss = torch.nn.functional.binary_cross_entropy_with_logits(margins.float(), target)
                 self.optimiser.zero_grad(set_to_none=True)
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
                 self.optimiser.step()
 
@@ -226,5 +226,6 @@ class Training:
             return None
         if content.get("identity") != self._identity():
             return None
-        best = Best(*content["best"]) if content["best"] else None
-        return content | {"progress": _Progress(*content["progress"], best=best)}
+        progress = _Progress(*content["progress"])
+        progress.best = Best(*content["best"]) if content["best"] else None
+        return content | {"progress": progress}

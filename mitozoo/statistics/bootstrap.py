@@ -67,9 +67,8 @@ def intervals(
     by_key: dict[tuple[Hashable, ...], list[ScoredRow]] = {}
     for row in rows:
         by_key.setdefault(row.key, []).append(row)
-    if len({row.row_id for row in rows}) < len(rows) or len({(row.key, row.fold, row.seed) for row in rows}) < len(
-        rows
-    ):
+    places = {(row.key, row.fold, row.seed) for row in rows}
+    if min(len(places), len({row.row_id for row in rows})) < len(rows):
         raise ValueError("two rows share their row_id, or their key, fold and seed")
     if not rows:
         return Intervals(rows={}, summaries={})
@@ -130,7 +129,7 @@ class _Run:
         limits: dict[str, Ends] = dict.fromkeys(values, (None, None))
         for name, of_metric in replicates.items():
             if method == "percentile":
-                limits[name] = percentile_limits(of_metric)
+                limits[name] = percentile_limits(values[name], of_metric)
             else:
                 limits[name] = jackknife_limits(values[name], of_metric, metric_range(name), len(cells))
         undefined = {name: int(np.isnan(of_metric).sum()) for name, of_metric in replicates.items()}

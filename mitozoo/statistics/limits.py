@@ -14,13 +14,16 @@ LEVEL = 0.95
 Ends: TypeAlias = tuple[float, float] | tuple[None, None]
 
 
-def percentile_limits(replicates: Floats) -> Ends:
-    """Return the middle 95 % of the defined replicates (B,); nothing where none is defined."""
+def percentile_limits(value: float, replicates: Floats) -> Ends:
+    """Return the middle 95 % of the defined replicates (B,), widened to hold the value itself where it lies outside.
+
+    That happens to errors of calibration, which noise can only enlarge. Nothing where the value or all is undefined.
+    """
     defined = replicates[~np.isnan(replicates)]
-    if not len(defined):
+    if not len(defined) or math.isnan(value):
         return None, None
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    return min(float(low), value), max(float(high), value)
 
 
 def jackknife_limits(value: float, left_out: Floats, metric_range: str, cells: int) -> Ends:

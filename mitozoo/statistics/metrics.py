@@ -46,6 +46,7 @@ RANGES: Mapping[str, str] = MappingProxyType(
     | {"mcc": "symmetric", "mcc_at_half": "symmetric", "log_loss": "positive"}
     | dict.fromkeys(POINT_ONLY, "real")
 )
+_ENDS = {"unit": (0.0, 1.0), "symmetric": (-1.0, 1.0), "positive": (0.0, np.inf), "real": (-np.inf, np.inf)}
 _ONE_CLASS_WILL_DO = frozenset(_ERRORS) | {
     name + ending for name in ("sensitivity", "specificity", "accuracy") for ending in ("", "_at_half")
 }
@@ -119,7 +120,8 @@ def compute(
         found[name] = np.where(undefined, np.nan, found.get(name, np.nan))
     if weights is None:
         found |= {name: np.array([x]) for name, x in zip(POINT_ONLY, calibration_line(chances, positive), strict=True)}
-    return {name: found[name] for name in dict.fromkeys((*METRICS, *found)) if name in found}
+    ordered = [name for name in METRICS if name in found] + [name for name in found if name not in METRICS]
+    return {name: np.clip(found[name], *_ENDS[metric_range(name)]) for name in ordered}  # sums of fractions round
 
 
 def domain_macro_auroc(scores: ArrayLike, labels: ArrayLike, values: ArrayLike) -> float:

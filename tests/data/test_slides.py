@@ -274,7 +274,7 @@ def test_an_image_too_large_to_decode_is_refused(tmp_path, monkeypatch):
 def test_many_threads_read_the_same_pixels(tmp_path, write_tiff, name):
     path = tmp_path / name
     _ = write_tiff(path, [FIELD], 0.25) if name == "s.tif" else save(path)
-    places = [(x, y) for x in range(0, 200, 7) for y in range(0, 150, 11)]
+    places = [(x, y) for x in range(0, 200, 13) for y in range(0, 150, 17)]
     with ThreadPoolExecutor(8) as threads:
         windows = list(threads.map(lambda at: shared_slide(path).read(*at, 20, 20, "reflect"), places))
     for (x, y), window in zip(places, windows, strict=True):

@@ -14,8 +14,6 @@ from mitozoo.data.annotations.raw import RawCells
 from mitozoo.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mitozoo.plugins.formats import SlideRunnerDatabase
 
 SPOT = 1  # SlideRunner's annotation type of a single point; areas, polygons and circles are no cells
@@ -42,65 +40,52 @@ def read(layout: SlideRunnerDatabase, path: Path) -> RawCells:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
             database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_TEXT)
-            known = _require_schema(database, path)
-            slides = dict(database.execute("SELECT uid, filename FROM Slides"))
-            undeleted = "WHERE deleted IS NULL OR deleted = 0" if "deleted" in known["Annotations"] else ""
-            annotations = database.execute(
-                f"SELECT uid, slide, type, agreedClass FROM Annotations {undeleted} ORDER BY uid"  # noqa: S608 - constant
-            ).fetchall()
-            spots = {uid: (slide, agreed) for uid, slide, kind, agreed in annotations if kind == SPOT}
-            if not spots:
-                raise DataError(
-                    f"{path} holds no cells: none of its {len(annotations):,} annotations is a single point"
-                )
-            points = _points(database, spots)
-            votes = _votes(database)
+            slides, annotations, points, votes = _tables(database, _require_schema(database, path))
     except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
         raise DataError(f"{path} cannot be read as a SlideRunner database: {error}") from error
-    if len(spots) != sum(kind == SPOT for _, _, kind, _ in annotations):
-        raise DataError(f"{path} cannot be read as a SlideRunner database: two annotations bear the same uid")
-    rows = list(_rows(layout, path, slides, spots, points, votes))
-    table = pd.DataFrame(rows, index=pd.Index(list(spots), dtype=object), dtype=object)
-    own = {name: table[name].tolist() for name in ("slide", "case", "raw_label")}
-    return RawCells(table=table, own=own, source=str(path), row_word="annotation")
-
-
-def _rows(
-    layout: SlideRunnerDatabase, path: Path, slides: dict[Any, Any], spots: dict[Any, Any], points: dict[Any, Any],
-    votes: dict[Any, Any],
-) -> Iterator[dict[str, Any]]:  # fmt: skip
-    for uid, (slide, agreed) in spots.items():
-        filename = slides.get(slide)
-        if not isinstance(filename, str) or not filename:
+    spots = [(uid, slide, agreed) for uid, slide, kind, agreed in annotations if kind == SPOT]
+    if not spots:
+        raise DataError(f"{path} holds no cells: none of its {len(annotations):,} annotations is a single point")
+    for uid, slide, _ in spots:
+        if slide not in slides:
             raise DataError(f"{path}, annotation {uid}: its slide {slide!r} has no file name in table 'Slides'")
         if len(points[uid]) != 1:
             raise DataError(f"{path}, annotation {uid}: a spot has one position, this one has {len(points[uid])}")
-        (x, y), name = points[uid][0], PurePosixPath(filename.replace("\\", "/"))
-        yield {
-            "cell_id": str(uid), "slide": filename, "case": name.stem, "file": str(PurePosixPath(layout.images) / name),
-            "x": x, "y": y, "raw_label": _text(agreed),
-            "raw_votes": [_text(vote) for _, vote in sorted(votes[uid].items(), key=_person_order)],
-        }  # fmt: skip
+    named = {slide: (str(name), name.stem, str(PurePosixPath(layout.images, name))) for slide, name in slides.items()}
+    columns: dict[str, list[Any]] = {
+        "cell_id": [str(uid) for uid, _, _ in spots],
+        "slide": [named[slide][0] for _, slide, _ in spots],
+        "case": [named[slide][1] for _, slide, _ in spots],
+        "file": [named[slide][2] for _, slide, _ in spots],
+        "x": [points[uid][0][0] for uid, _, _ in spots],
+        "y": [points[uid][0][1] for uid, _, _ in spots],
+        "raw_label": [_text(agreed) for _, _, agreed in spots],
+        "raw_votes": [[_text(vote) for vote in votes[uid].values()] for uid, _, _ in spots],
+    }
+    table = pd.DataFrame(columns, index=pd.Index(columns["cell_id"], dtype=object), dtype=object)
+    own = {name: columns[name] for name in ("slide", "case", "raw_label")}
+    return RawCells(table=table, own=own, source=str(path), row_word="annotation")
 
 
-def _points(database: sqlite3.Connection, spots: dict[Any, Any]) -> dict[Any, list[tuple[Any, Any]]]:
-    points: dict[Any, list[tuple[Any, Any]]] = defaultdict(list)
+def _tables(database: sqlite3.Connection, known: dict[str, set[str]]) -> tuple[Any, Any, Any, Any]:
+    """Return slide -> name, the annotations (uid, slide, type, class), uid -> points, and uid -> person -> class."""
+    slides = {
+        uid: PurePosixPath(name.replace("\\", "/"))
+        for uid, name in database.execute("SELECT uid, filename FROM Slides")
+        if isinstance(name, str) and name
+    }
+    undeleted = "WHERE deleted IS NULL OR deleted = 0" if "deleted" in known["Annotations"] else ""
+    query = f"SELECT uid, slide, type, agreedClass FROM Annotations {undeleted} ORDER BY uid"  # noqa: S608 - a constant
+    annotations = database.execute(query).fetchall()
+    points = defaultdict(list)
     for uid, x, y in database.execute("SELECT annoId, coordinateX, coordinateY FROM Annotations_coordinates"):
-        if uid in spots:  # the rest are corners of areas, thousands of them
-            points[uid].append((x, y))
-    return points
-
-
-def _votes(database: sqlite3.Connection) -> dict[Any, dict[Any, Any]]:
+        points[uid].append((x, y))
     votes: dict[Any, dict[Any, Any]] = defaultdict(dict)
-    for person, label, uid in database.execute("SELECT person, class, annoId FROM Annotations_label ORDER BY uid"):
+    for uid, person, label in database.execute(
+        "SELECT annoId, person, class FROM Annotations_label ORDER BY person, uid"
+    ):
         votes[uid][person] = label
-    return votes
-
-
-def _person_order(vote: tuple[Any, Any]) -> tuple[bool, Any]:
-    person = vote[0]
-    return (False, person) if isinstance(person, int) else (True, str(person))
+    return slides, annotations, points, votes
 
 
 def _text(value: object) -> str:

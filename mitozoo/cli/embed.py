@@ -1,0 +1,29 @@
+"""`mitozoo embed`: an encoder's embeddings of a dataset, as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mitozoo.cli.options import dataset_options, device_options
+
+
+@click.command()
+@click.option("--model", "-m", required=True, metavar="NAME", help="Which encoder; see mitozoo models.")
+@dataset_options
+@device_options
+@click.option("--crop-um", type=float, metavar="UM", help="Side of the window; default: the protocols' 56 um.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE",
+    help="A .safetensors or .parquet file with cell_id, vector and provenance.",
+)  # fmt: skip
+def embed(*, model: str, dataset: str, output: Path, **asked: Any) -> None:
+    """Write an encoder's embeddings of a dataset to a file."""
+    from mitozoo.cli.progress import Bars
+    from mitozoo.engine.embed import embed_dataset
+
+    bars = Bars()
+    cells = embed_dataset(model, dataset, output, progress=bars, **asked)
+    bars.note(f"{cells:,} embeddings in {output}")

@@ -1,0 +1,85 @@
+"""`mitozoo eval`: from names to a number that can be trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mitozoo.cli.options import dataset_options, device_options, json_option, runs_option
+from mitozoo.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from mitozoo.cli.progress import Bars
+    from mitozoo.results.result import Result
+
+
+@click.command(name="eval")
+@click.option("--model", "-m", metavar="NAME", help="Which encoder; see mitozoo models.")
+@click.option(
+    "--embeddings", type=click.Path(path_type=Path), metavar="FILE",
+    help="Embeddings of your own (.safetensors or .parquet with cell_id and vector) in place of a model.",
+)  # fmt: skip
+@dataset_options
+@click.option(
+    "--protocol", "-p", default="linear-probe", show_default=True, metavar="NAME", help="See mitozoo protocols."
+)
+@click.option("--fractions", default="1", show_default=True, metavar="F,F", help="Label budgets, such as 0.1,0.3,1.")
+@click.option("--seeds", type=int, default=1, show_default=True, metavar="N", help="How many seeds, from 0.")
+@click.option("--folds", type=int, metavar="N", help="Only the first N outer folds; the result is marked so.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a parameter of the protocol.")
+@click.option("--crop-um", metavar="UM", help="Short for --set window_um=UM.")
+@device_options
+@runs_option
+@json_option
+def evaluate(*, as_json: bool, settings: tuple[str, ...], crop_um: str | None, fractions: str, **asked: Any) -> None:
+    """Measure how well an encoder tells mitotic figures apart, and whether to trust the number.
+
+    The result is kept in a run folder; the same command again computes only what is missing.
+    """
+    from mitozoo.cli.progress import Bars
+    from mitozoo.engine.evaluate import evaluate as run
+
+    changed = dict(_pair(text) for text in settings) | ({"window_um": crop_um} if crop_um else {})
+    bars = Bars()
+    result = run(progress=bars, settings=changed, fractions=_fractions(fractions), **asked)
+    if as_json:
+        from mitozoo.results.run_folder import dump
+
+        click.echo(dump(result.document), nl=False)
+    else:
+        show(result, bars)
+
+
+def show(result: Result, bars: Bars) -> None:
+    """Print a result for people, on stderr."""
+    from rich.table import Table
+
+    headers, rows = result.table()
+    table = Table(title=result.title(), title_justify="left", caption=None)
+    for header in headers:
+        table.add_column(header)
+    for row in rows:
+        table.add_row(*row)
+    bars.console.print(table, width=max(bars.console.width, 150) if not bars.console.is_terminal else None)
+    for line in result.remarks():
+        loud = line.startswith("DOES NOT BEAT")
+        bars.console.print(line, style="bold red" if loud else None, markup=False, soft_wrap=True)
+    bars.note(f"kept in {result.folder}; check it with: mitozoo verify {result.folder}")
+
+
+def _fractions(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ProtocolError(
+            f"fractions are '{text}'; they must be numbers with commas between, such as 0.1,1"
+        ) from error
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ProtocolError(f"--set is '{text}'; it must be KEY=VALUE, such as window_um=64")
+    return key.strip(), value.strip()

@@ -1,0 +1,126 @@
+"""Embeddings as a file of one's own: cell_id, vector and provenance, in safetensors or Parquet."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mitozoo import storage
+from mitozoo.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SUFFIXES = (".safetensors", ".parquet")
+
+
+@dataclass(frozen=True)
+class EmbeddingTable:
+    """Embeddings (n, d) of named cells, and what their file says of where they come from."""
+
+    cell_ids: Sequence[str]
+    vectors: npt.NDArray[np.float32]
+    provenance: dict[str, Any]
+
+    def of(self, cell_ids: Sequence[str], name: str) -> npt.NDArray[np.float32]:
+        """Return the vectors of these cells, in their order.
+
+        Raises:
+            DataError: some have no vector, or have two; cells that were not asked for are no fault.
+        """
+        place = {cell_id: row for row, cell_id in enumerate(self.cell_ids)}
+        if len(place) < len(self.cell_ids):
+            raise DataError(f"{name} holds {len(self.cell_ids) - len(place)} cells twice; each cell needs one vector")
+        missing = [cell_id for cell_id in cell_ids if cell_id not in place]
+        if missing:
+            raise DataError(
+                f"{name} has no vector for {len(missing):,} of {len(cell_ids):,} cells, such as {missing[0]}",
+                hint="Embed exactly the dataset's cells; mitozoo embed --limit 1 shows how a file must look.",
+            )
+        return self.vectors[[place[cell_id] for cell_id in cell_ids]]
+
+
+def write_embeddings(path: Path, table: EmbeddingTable) -> None:
+    """Write a table in the format of the path's suffix, whole or not at all."""
+    require_suffix(path)
+    provenance = json.dumps(table.provenance, sort_keys=True)
+    with storage.write_whole(path) as unfinished:
+        if path.suffix == ".safetensors":
+            from safetensors.numpy import save_file
+
+            metadata = {"cell_ids": json.dumps(list(table.cell_ids)), "provenance": provenance}
+            save_file({"vectors": np.ascontiguousarray(table.vectors)}, unfinished, metadata=metadata)
+        else:
+            import pyarrow as pa
+            import pyarrow.parquet as pq
+
+            flat = pa.array(table.vectors.reshape(-1))
+            vectors = pa.FixedSizeListArray.from_arrays(flat, table.vectors.shape[1])
+            columns = pa.table({"cell_id": pa.array(list(table.cell_ids)), "vector": vectors})
+            pq.write_table(columns.replace_schema_metadata({"provenance": provenance}), unfinished)
+
+
+def read_embeddings(path: Path) -> EmbeddingTable:
+    """Read embeddings from anyone's file.
+
+    Raises:
+        DataError: it is missing or damaged, lacks a column, or its vectors are not finite or of one length.
+    """
+    require_suffix(path)
+    if not path.is_file():
+        raise DataError(f"there is no embeddings file {path}")
+    try:
+        table = _read_safetensors(path) if path.suffix == ".safetensors" else _read_parquet(path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} is no embeddings file: {error}",
+            hint="It needs one cell_id and one vector a row; mitozoo embed writes such files.",
+        ) from error
+    if table.vectors.ndim != 2 or len(table.vectors) != len(table.cell_ids) or not table.vectors.shape[1]:
+        raise DataError(f"{path} holds {len(table.cell_ids)} cells and vectors of shape {table.vectors.shape}")
+    broken = np.flatnonzero(~np.isfinite(table.vectors).all(axis=1))
+    if broken.size:
+        raise DataError(f"{path}: the vector of cell {table.cell_ids[broken[0]]} holds NaN or infinity")
+    return table
+
+
+def _read_safetensors(path: Path) -> EmbeddingTable:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata, vectors = file.metadata() or {}, file.get_tensor("vectors")
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+    cell_ids = [str(cell_id) for cell_id in json.loads(metadata["cell_ids"])]
+    return EmbeddingTable(cell_ids, vectors.astype(np.float32), _provenance(metadata.get("provenance")))
+
+
+def _read_parquet(path: Path) -> EmbeddingTable:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, columns=["cell_id", "vector"])
+        vectors = np.array(table["vector"].to_pylist(), dtype=np.float32)
+    except (pa.ArrowException, KeyError) as error:
+        raise ValueError(str(error)) from error
+    metadata = table.schema.metadata or {}
+    text = metadata.get(b"provenance", b"{}").decode()
+    return EmbeddingTable([str(c) for c in table["cell_id"].to_pylist()], vectors, _provenance(text))
+
+
+def _provenance(text: str | None) -> dict[str, Any]:
+    value = json.loads(text or "{}")
+    return value if isinstance(value, dict) else {}
+
+
+def require_suffix(path: Path) -> None:
+    """Raise `DataError` unless the path ends like a file of embeddings."""
+    if path.suffix not in SUFFIXES:
+        raise DataError(f"{path} must end in {' or '.join(SUFFIXES)}")

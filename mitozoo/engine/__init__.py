@@ -1,0 +1,1 @@
+"""Who computes what: from names on a command line to a finished run."""

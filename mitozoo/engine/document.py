@@ -1,0 +1,193 @@
+"""The result document and the compute record of a run."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mitozoo.engine.subject import RegisteredModel
+from mitozoo.results.run_folder import SCHEMA, run_id
+from mitozoo.results.scoring import CellColumns, score
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mitozoo.data.cells import Cells
+    from mitozoo.data.patches import PatchPlan
+    from mitozoo.data.splits import Fold
+    from mitozoo.engine.fits import Fitter
+    from mitozoo.engine.progress import Progress
+    from mitozoo.engine.request import Request
+    from mitozoo.engine.subject import BroughtEmbeddings
+    from mitozoo.plugins.names import Registered
+    from mitozoo.plugins.specs import DatasetSpec
+    from mitozoo.protocols.spec import Protocol
+    from mitozoo.results.row import ResultRow
+
+ENVIRONMENT = ("mitozoo", "torch", "timm", "numpy", "scipy", "scikit-learn", "pandas", "pillow", "openslide-python")
+
+
+def result_document(
+    *,
+    identity: dict[str, Any],
+    subject: RegisteredModel | BroughtEmbeddings,
+    dataset: Registered[DatasetSpec],
+    protocol: Protocol,
+    request: Request,
+    cells: Cells,
+    plan: PatchPlan | None,
+    folds: Sequence[Fold],
+    rows: Sequence[ResultRow],
+    audit: dict[str, Any],
+    files: dict[str, str],
+) -> dict[str, Any]:
+    """Return the document of a run: the same for every run of the same thing."""
+    spec = dataset.spec
+    positives = int(cells.labels.sum())
+    scored = score(CellColumns.of(cells.table), folds, rows)
+    return {
+        "schema": SCHEMA,
+        "run_id": run_id(identity),
+        "model": subject.document(),
+        "dataset": {
+            "name": spec.name,
+            "plugin": dataset.plugin,
+            "version": dataset.version,
+            "fingerprint": spec.fingerprint(),
+            "cells": len(cells),
+            "cells_sha256": cells.sha256(),
+            "groups": len(np.unique(cells.groups)),
+            "group_level": cells.group_level,
+            "classes": {
+                "positive": {"name": spec.positive_class, "cells": positives},
+                "negative": {"name": spec.negative_class, "cells": len(cells) - positives},
+            },
+            "positive_class": spec.positive_class,
+            "negatives": request.negatives,
+            "negatives_origin": spec.negatives_origin,
+            "domains": list(cells.domains),
+            "synthetic": spec.synthetic,
+            "license": spec.license,
+            "reference": spec.reference,
+        },
+        "protocol": {
+            "name": protocol.name,
+            "version": protocol.version,
+            "hash": protocol.hash,
+            "parameters": protocol.parameters(),
+        },
+        "precision": identity["precision"],
+        "geometry": _geometry(protocol, subject, plan),
+        "marks": _marks(subject, spec, protocol, request, plan, folds, rows),
+        "contamination": subject.contamination(spec),
+        **scored,
+        "audit": audit,
+        "files": files,
+    }
+
+
+def compute_record(request: Request, fitter: Fitter, progress: Progress) -> dict[str, Any]:
+    """Return what one call cost and where it ran: the part of a run that no two runs share."""
+    seconds = {name: round(value, 3) for name, value in progress.seconds.items()}
+    extraction = seconds.get("embeddings", 0.0)
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": fitter.device,
+        "device_name": _device_name(fitter.device),
+        "threads": _threads(),
+        "seconds": seconds,
+        "embedded_cells": fitter.computed,
+        "patches_per_second": round(fitter.computed / extraction, 1) if fitter.computed and extraction else None,
+        "peak_memory_mb": _peak_memory_mb(),
+        "environment": _environment(),
+        "seeds": request.seeds,
+        "fractions": list(request.fractions),
+    }
+
+
+def _geometry(
+    protocol: Protocol, subject: RegisteredModel | BroughtEmbeddings, plan: PatchPlan | None
+) -> dict[str, Any]:
+    if plan is None:
+        nothing = dict.fromkeys(("window_um", "edge", "source_mpp", "seen_um", "input_mpp", "model_mpp"))
+        return nothing | {"note": "not known: the embeddings were brought along"}
+    return {
+        "window_um": plan.geometry.window_um,
+        "edge": plan.geometry.edge,
+        "source_mpp": _range(plan.mpp),
+        "seen_um": _range(plan.seen_um),
+        "input_mpp": _range(plan.seen_um / plan.target_px),
+        "model_mpp": subject.spec.preprocessing.mpp if isinstance(subject, RegisteredModel) else None,
+        "note": "the dataset releases patches: each is seen whole"
+        if plan.geometry.window_um is None
+        else f"{protocol.window_um:g} um around each cell, resampled once",
+    }
+
+
+def _range(values: npt.NDArray[np.float64]) -> dict[str, float]:
+    return {name: round(float(of(values)), 6) for name, of in (("min", np.min), ("median", np.median), ("max", np.max))}
+
+
+def _marks(
+    subject: RegisteredModel | BroughtEmbeddings,
+    spec: DatasetSpec,
+    protocol: Protocol,
+    request: Request,
+    plan: PatchPlan | None,
+    folds: Sequence[Fold],
+    rows: Sequence[ResultRow],
+) -> list[str]:
+    """Return what a table must show beside the number."""
+    tested = len({row.axes.fold for row in rows})
+    marks = {
+        "synthetic data": spec.synthetic,
+        f"only {request.limit} cells": request.limit is not None,
+        f"{tested} of {len(folds)} folds": tested < len(folds),
+        "brought embeddings": plan is None,
+        "protocol changed by --set": "+" in protocol.name,
+        "short, not a result": protocol.name.startswith("end-to-end-short"),
+        f"{len(plan.skipped) if plan else 0} unreadable cells left out": bool(plan and plan.skipped),
+        "patch-only dataset": spec.patch_px is not None,
+        "a control, not a model": isinstance(subject, RegisteredModel) and subject.spec.controls_only,
+    }
+    return [mark for mark, applies in marks.items() if applies]
+
+
+def _environment() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version(), "platform": f"{sys.platform} {platform.machine()}"}
+    for name in ENVIRONMENT:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    return platform.processor() or platform.machine()
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _peak_memory_mb() -> int:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return 0
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(used / (1024**2 if sys.platform == "darwin" else 1024))

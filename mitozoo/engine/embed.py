@@ -1,0 +1,72 @@
+"""Embed a dataset's cells with a registered model, through the cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mitozoo.embeddings.extract import Embedded, embed
+from mitozoo.embeddings.store import PIPELINE_VERSION, EmbeddingKey, EmbeddingStore
+from mitozoo.embeddings.table import EmbeddingTable, require_suffix, write_embeddings
+from mitozoo.engine.request import Request
+from mitozoo.engine.seen import see
+from mitozoo.engine.subject import RegisteredModel
+from mitozoo.models.devices import pick_device, resolve_precision
+from mitozoo.plugins.registry import load_registry
+from mitozoo.protocols.presets import find_protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mitozoo.data.patches import PatchPlan
+    from mitozoo.engine.progress import Progress
+
+BATCH_SIZE = {"cuda": 256, "mps": 64, "cpu": 32}
+
+
+def embed_dataset(
+    model: str, dataset: str, output: Path, *, progress: Progress, crop_um: float | None = None, **asked: Any
+) -> int:
+    """Write a model's embeddings of a dataset to a file, and return their number.
+
+    Args:
+        model: name of a registered model.
+        dataset: name of a registered dataset.
+        output: a .safetensors or .parquet file.
+        progress: listens to what happens.
+        crop_um: side of the window; None: the protocols' own.
+        **asked: any further attribute of `Request`.
+    """
+    require_suffix(output)
+    request = Request(model=model, dataset=dataset, **asked)
+    subject = RegisteredModel(load_registry().model(model))
+    found = load_registry().dataset(dataset)
+    protocol = find_protocol("linear-probe")
+    settings = {} if crop_um is None else {"window_um": str(crop_um)}
+    cells, plan = see(found.spec, request, subject, protocol, settings)
+    assert plan is not None
+    device = pick_device(request.device)
+    precision = resolve_precision(subject.spec, request.precision, device)
+    embedded = embed_with(subject, plan, device, precision, request.batch_size, progress)
+    provenance = {
+        "model": subject.document(), "dataset": found.spec.name, "dataset_fingerprint": found.spec.fingerprint(),
+        "cells_sha256": cells.sha256(), "window_um": plan.geometry.window_um, "edge": plan.geometry.edge,
+        "precision": precision, "pipeline_version": PIPELINE_VERSION,
+    }  # fmt: skip
+    write_embeddings(output, EmbeddingTable(cells.table["cell_id"].tolist(), embedded.vectors, provenance))
+    return len(cells)
+
+
+def embed_with(
+    model: RegisteredModel, plan: PatchPlan, device: str, precision: str, batch_size: int | None, progress: Progress
+) -> Embedded:
+    """Return the embeddings of a plan's cells, computing and keeping those that are not cached yet."""
+    key = EmbeddingKey(
+        model=model.name,
+        fingerprint=model.spec.fingerprint(),
+        weights_sha256=model.weights_sha256,
+        precision=precision,
+        embed_dim=model.spec.embed_dim,
+    )
+    together = batch_size or BATCH_SIZE[device.split(":")[0]]
+    with progress.stage("embeddings") as advance:
+        return embed(plan, EmbeddingStore(key), model.load, device=device, batch_size=together, on_progress=advance)

@@ -1,0 +1,76 @@
+"""What a user asks of an evaluation, checked before anything is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mitozoo.errors import MitozooError, ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of `mitozoo eval`, with their defaults.
+
+    Attributes:
+        model: name of a registered model; None where `embeddings` are brought.
+        dataset: name of a registered dataset.
+        data: the dataset's folder; None: the one that it makes itself.
+        protocol: name of a protocol.
+        settings: parameter -> value as text; changes the protocol's hash and name.
+        fractions: label budgets, shares of the training cells.
+        seeds: how many seeds, from 0.
+        folds: only the first so many outer folds.
+        limit: only so many cells, in whole groups; marked, never to be submitted.
+        device: 'auto', 'cuda', 'mps' or 'cpu'.
+        precision: 'auto', 'fp32', 'fp16' or 'bf16'.
+        batch_size: cells at once; None: by device.
+        negatives: 'hard', 'other' or 'all'.
+        mpp: microns per pixel of every slide, in place of the dataset's.
+        skip_unreadable: leave out, and record, cells whose slide cannot be read.
+        embeddings: a file of embeddings, in place of a model.
+        out: folder of the runs.
+    """
+
+    model: str | None
+    dataset: str
+    data: Path | None = None
+    protocol: str = "linear-probe"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    fractions: tuple[float, ...] = (1.0,)
+    seeds: int = 1
+    folds: int | None = None
+    limit: int | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int | None = None
+    negatives: str = "hard"
+    mpp: float | None = None
+    skip_unreadable: bool = False
+    embeddings: Path | None = None
+    out: Path = Path("runs")
+
+    def __post_init__(self) -> None:
+        if (self.model is None) == (self.embeddings is None):
+            raise MitozooError(
+                "an evaluation needs a model, or embeddings in place of one",
+                hint="Say --model NAME (see mitozoo models) or --embeddings FILE.",
+            )
+        if not self.fractions or not all(0 < fraction <= 1 for fraction in self.fractions):
+            raise ProtocolError(
+                f"fractions are {', '.join(f'{f:g}' for f in self.fractions)}; each must be above 0 and at most 1"
+            )
+        for name in ("seeds", "folds", "limit", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ProtocolError(f"{name.replace('_', '-')} is {value}; it must be at least 1")
+        if self.precision not in PRECISIONS:
+            raise ProtocolError(f"precision is '{self.precision}'; it must be one of {', '.join(PRECISIONS)}")
+        if self.mpp is not None and not 0.01 <= self.mpp <= 20:
+            raise ProtocolError(f"mpp is {self.mpp:g}; microns per pixel lie between 0.01 and 20")

@@ -1,0 +1,100 @@
+"""What is evaluated: a registered model, or embeddings that somebody brings along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mitozoo import storage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mitozoo.embeddings.table import EmbeddingTable
+    from mitozoo.models.encoder import Encoder
+    from mitozoo.plugins.names import Registered
+    from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+
+
+class Subject(Protocol):
+    """Anything that a run can be about."""
+
+    name: str
+
+    def document(self) -> dict[str, Any]:
+        """Return the 'model' part of a result document."""
+
+    def contamination(self, dataset: DatasetSpec) -> str:
+        """Return what pretraining saw of a dataset."""
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A model that a plugin offers; loading it is put off until something must be computed."""
+
+    registered: Registered[ModelSpec]
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The plugin's record."""
+        return self.registered.spec
+
+    @property
+    def name(self) -> str:
+        """Its short name."""
+        return self.spec.name
+
+    @property
+    def weights_sha256(self) -> str:
+        """Of its weights; asks for the file, not for torch."""
+        from mitozoo.models.weights import weights_sha256
+
+        return weights_sha256(self.spec.load)
+
+    def load(self) -> Encoder:
+        """Build the encoder with its weights."""
+        from mitozoo.models.encoder import load_encoder
+
+        return load_encoder(self.spec)
+
+    def document(self) -> dict[str, Any]:
+        """Return the 'model' part of a result document."""
+        spec = self.spec
+        return {
+            "name": spec.name, "plugin": self.registered.plugin, "version": self.registered.version,
+            "fingerprint": spec.fingerprint(), "embed_dim": spec.embed_dim, "weights_sha256": self.weights_sha256,
+            "pooling": spec.pooling, "license": spec.license, "gated": spec.gated, "parameters": spec.parameters,
+            "reference": spec.reference,
+        }  # fmt: skip
+
+    def contamination(self, dataset: DatasetSpec) -> str:
+        """Return what pretraining saw of a dataset, as far as the spec declares it; silence is 'unknown'."""
+        if self.spec.pretraining is None:
+            return "unknown"
+        relatives = {dataset.name, *dataset.derived_from}
+        return "images or cohort seen" if relatives & set(self.spec.pretraining) else "declared none"
+
+
+@dataclass(frozen=True)
+class BroughtEmbeddings:
+    """Embeddings from a file, for models that cannot be run here; always marked so."""
+
+    path: Path
+    table: EmbeddingTable
+
+    @property
+    def name(self) -> str:
+        """The file's name, never to be taken for a model's."""
+        return f"embeddings:{self.path.stem}"
+
+    def document(self) -> dict[str, Any]:
+        """Return the 'model' part of a result document."""
+        sha256 = storage.content_id(self.path)
+        return {
+            "name": self.name, "plugin": None, "version": None, "fingerprint": sha256,
+            "embed_dim": int(self.table.vectors.shape[1]), "weights_sha256": None, "provenance": self.table.provenance,
+        }  # fmt: skip
+
+    def contamination(self, dataset: DatasetSpec) -> str:  # noqa: ARG002 - nothing is known of the model
+        """Return 'unknown': a file of vectors does not say what made them."""
+        return "unknown"

@@ -1,0 +1,146 @@
+"""A run's folder: rows are appended, nothing is deleted first, and the document is written last."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mitozoo import storage
+from mitozoo.errors import DataError, StorageError
+from mitozoo.plugins.record import canonical_json
+from mitozoo.results.row import Axes, ResultRow, read_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+RESULT, COMPUTE, ROWS, CHECKPOINTS = "result.json", "compute.json", "rows", "checkpoints"
+SCHEMA = "mitozoo-result/1"
+
+
+def run_id(identity: dict[str, Any]) -> str:
+    """Return 64 hex digits that name a run: model, weights, cells and pixels, protocol, precision."""
+    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
+
+
+class RunFolder:
+    """The files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process; a second one waits and then finds the rows done."""
+        from filelock import FileLock
+
+        try:
+            (self.path / ROWS).mkdir(parents=True, exist_ok=True)
+            with FileLock(self.path / ".lock"):
+                yield
+        except PermissionError as error:
+            raise StorageError(f"cannot write in {self.path}", hint="Point --out to a folder of yours.") from error
+
+    def has(self, axes: Axes) -> bool:
+        """Tell whether a row is done."""
+        return self._row_path(axes).is_file()
+
+    def write_row(self, row: ResultRow) -> None:
+        """Append a row."""
+        row.write(self._row_path(row.axes))
+
+    def rows(self) -> list[ResultRow]:
+        """Read all rows, by fraction (largest first), fold and seed."""
+        found = [read_row(path) for path in self.row_files()]
+        return sorted(found, key=lambda row: (-row.axes.fraction, row.axes.fold, row.axes.seed))
+
+    def row_files(self) -> list[Path]:
+        """Return the files of all rows, sorted by name."""
+        return sorted((self.path / ROWS).glob("fold*.safetensors"))
+
+    def checkpoint(self, axes: Axes) -> Path:
+        """Return where the training of a row keeps its state."""
+        return self.path / CHECKPOINTS / f"{axes.row_id}.pt"
+
+    def result(self) -> dict[str, Any] | None:
+        """Return the result document, or None where the run has not come so far."""
+        path = self.path / RESULT
+        return read_document(path) if path.is_file() else None
+
+    def write_json(self, name: str, document: dict[str, Any]) -> None:
+        """Write a JSON file whole."""
+        with storage.write_whole(self.path / name) as unfinished:
+            unfinished.write_text(dump(document), encoding="utf-8")
+
+    def append_compute(self, call: dict[str, Any]) -> None:
+        """Add what one call cost to compute.json, the only file that differs between equal runs."""
+        path = self.path / COMPUTE
+        try:
+            calls = json.loads(path.read_text(encoding="utf-8"))["calls"]
+        except (OSError, ValueError, KeyError):  # none yet
+            calls = []
+        self.write_json(COMPUTE, {"calls": [*calls, call]})
+
+    def clean(self) -> None:
+        """Remove what killed processes left behind and no row needs any more."""
+        for leftover in (
+            *self.path.glob(f"{storage.TEMPORARY_PREFIX}*"),
+            *self.path.glob(f"*/{storage.TEMPORARY_PREFIX}*"),
+        ):
+            with contextlib.suppress(OSError):
+                leftover.unlink()
+        with contextlib.suppress(OSError):  # not empty: another row is in training
+            (self.path / CHECKPOINTS).rmdir()
+
+    def _row_path(self, axes: Axes) -> Path:
+        return self.path / ROWS / f"{axes.row_id}.safetensors"
+
+
+def dump(document: dict[str, Any]) -> str:
+    """Return a document as JSON text: two documents that are equal have equal text."""
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Read a result document.
+
+    Raises:
+        StorageError: it is no JSON, or of a schema that this version does not know.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path} is no result document: {error}") from error
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if schema != SCHEMA:
+        raise StorageError(f"{path} has schema {schema!r}; this version of mitozoo reads {SCHEMA}")
+    return document
+
+
+def find_run(name: str, root: Path) -> Path:
+    """Return the folder of a run: a folder, its result.json, or a unique prefix of its id below `root`.
+
+    Raises:
+        DataError: there is none, or several.
+    """
+    path = Path(name)
+    if path.name == RESULT and path.is_file():
+        return path.parent
+    if (path / RESULT).is_file():
+        return path
+    matching = [
+        run for run in all_runs(root) if run.name.startswith(name) or run.name.rpartition("-")[2].startswith(name)
+    ]
+    if len(matching) == 1:
+        return matching[0]
+    if not matching:
+        raise DataError(f"there is no run '{name}' in {root}", hint="List them: mitozoo runs")
+    names = ", ".join(run.name for run in matching[:5])
+    raise DataError(f"'{name}' fits {len(matching)} runs in {root}: {names}", hint="Give more of its name.")
+
+
+def all_runs(root: Path) -> Sequence[Path]:
+    """Return the folders of all finished runs, sorted by name."""
+    return sorted(path.parent for path in root.glob(f"*/{RESULT}"))

@@ -1,0 +1,166 @@
+"""From rows to the numbers of a result document; `eval` writes with it what `verify` recomputes with it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mitozoo.results.row import DONE, ResultRow
+from mitozoo.statistics.bootstrap import intervals
+from mitozoo.statistics.controls import domain_prior, slide_prior, test_slide_rate
+from mitozoo.statistics.estimates import Basis, Estimate, MeanEstimate, ScoredRow
+from mitozoo.statistics.metrics import best_threshold
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from mitozoo.data.splits import Fold
+
+REPLICATES = 1000
+INTERVAL_SEED = 0
+DOMAIN_PREFIX = "domain_"
+ORACLES = ("test_slide_rate",)
+CONTROL_METRICS = ("auroc", "average_precision", "within_slide_auroc", "balanced_accuracy")
+#: Below this many positive cells, or groups of a class, a training set gives a point and never a rank.
+RANKABLE_POSITIVES, RANKABLE_GROUPS = 10, 3
+
+
+@dataclass(frozen=True)
+class CellColumns:
+    """What scoring needs to know of the cells, each (n,), in the order of `cells.parquet`."""
+
+    labels: npt.NDArray[np.int8]
+    groups: npt.NDArray[np.str_]
+    slides: npt.NDArray[np.str_]
+    domains: dict[str, npt.NDArray[np.str_]]
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> CellColumns:
+        """Take the columns of a cell table."""
+        names = [name for name in table.columns if name.startswith(DOMAIN_PREFIX)]
+        return cls(
+            labels=table["label"].to_numpy(dtype=np.int8),
+            groups=table["group"].to_numpy(dtype=np.str_),
+            slides=table["slide"].to_numpy(dtype=np.str_),
+            domains={name.removeprefix(DOMAIN_PREFIX): table[name].to_numpy(dtype=np.str_) for name in names},
+        )
+
+
+def score(cells: CellColumns, folds: Sequence[Fold], rows: Sequence[ResultRow]) -> dict[str, Any]:
+    """Return the parts 'scores', 'summary' and 'controls' of a result document.
+
+    Args:
+        cells: the run's cells.
+        folds: its outer folds; controls learn from all training cells of those that some row tested.
+        rows: its rows, in the order of the document.
+    """
+    done = [row for row in rows if row.status == DONE]
+    scored = [
+        ScoredRow(
+            row_id=row.axes.row_id, cell=row.test, scores=row.test_scores, threshold=row.threshold, fold=row.axes.fold,
+            seed=row.axes.seed, key=("model", row.axes.fraction),
+        )
+        for row in done
+    ]  # fmt: skip
+    tested = {row.axes.fold for row in done}
+    scored += [row for fold in folds if fold.index in tested for row in _control_rows(cells, fold)]
+    estimated = intervals(
+        scored, cells.labels, cells.groups, cells.slides, domains=cells.domains, replicates=REPLICATES,
+        seed=INTERVAL_SEED,
+    )  # fmt: skip
+    summaries = estimated.summaries
+    return {
+        "scores": [
+            _row_entry(cells, row, folds[row.axes.fold])
+            | (
+                {
+                    "interval": _basis(estimated.rows[row.axes.row_id].basis),
+                    "metrics": _metrics(estimated.rows[row.axes.row_id].metrics),
+                }
+                if row.status == DONE
+                else {}
+            )
+            for row in rows
+        ],
+        "summary": [
+            {"fraction": fraction, "interval": _basis(found.basis), "metrics": _metrics(found.metrics)}
+            for (kind, fraction), found in summaries.items()
+            if kind == "model"
+        ],
+        "controls": {
+            str(name): {"oracle": name in ORACLES}
+            | _metrics({metric: found.metrics[metric] for metric in CONTROL_METRICS})
+            for (kind, name), found in summaries.items()
+            if kind == "control"
+        },
+    }
+
+
+def threshold_of(cells: CellColumns, row: ResultRow) -> float:
+    """Return the threshold that a row's validation scores lead to; 0.5 where they cannot."""
+    validation = np.concatenate(row.inner_parts) if row.inner_parts else np.empty(0, dtype=np.int64)
+    truth = cells.labels[validation]
+    return best_threshold(row.validation_scores, truth) if len(np.unique(truth)) == 2 else 0.5
+
+
+def strongest_control(controls: dict[str, Any]) -> tuple[str, float]:
+    """Return name and AUROC of the best control that is no oracle."""
+    fair = {name: entry["auroc"]["mean"] for name, entry in controls.items() if not entry["oracle"]}
+    name = max(fair, key=lambda key: fair[key] if fair[key] is not None else -1.0)
+    return name, float(fair[name])
+
+
+def _control_rows(cells: CellColumns, fold: Fold) -> list[ScoredRow]:
+    train, test, labels = fold.train, fold.test, cells.labels
+    scores = {"slide_prior": slide_prior(labels[train], cells.groups[train], cells.groups[test])}
+    for name, values in cells.domains.items():
+        scores[f"domain_prior:{name}"] = domain_prior(labels[train], values[train], values[test])
+    scores["test_slide_rate"] = test_slide_rate(labels[test], cells.slides[test])
+    return [
+        ScoredRow(
+            row_id=f"{name}-fold{fold.index}", cell=test, scores=values, threshold=float(labels[train].mean()),
+            fold=fold.index, seed=0, key=("control", name),
+        )
+        for name, values in scores.items()
+    ]  # fmt: skip
+
+
+def _row_entry(cells: CellColumns, row: ResultRow, fold: Fold) -> dict[str, Any]:
+    axes = row.axes
+    entry = {
+        "row_id": axes.row_id,
+        "fold": axes.fold,
+        "seed": axes.seed,
+        "fraction": axes.fraction,
+        "status": row.status,
+    }
+    if row.status != DONE:
+        return entry | {"reason": row.reason, "n_test": len(fold.test)}
+    groups_of = [len(np.unique(cells.groups[row.train][cells.labels[row.train] == label])) for label in (0, 1)]
+    positives = int(cells.labels[row.train].sum())
+    return entry | {
+        "n_train": len(row.train),
+        "n_train_positive": positives,
+        "n_test": len(row.test),
+        "n_groups_train": len(np.unique(cells.groups[row.train])),
+        "n_groups_test": len(np.unique(cells.groups[row.test])),
+        "rankable": positives >= RANKABLE_POSITIVES and min(groups_of) >= RANKABLE_GROUPS,
+        "threshold": row.threshold,
+        "selected": row.selected,
+        "converged": row.converged,
+        "flags": list(row.flags),
+    }
+
+
+def _metrics(estimates: dict[str, Estimate] | dict[str, MeanEstimate]) -> dict[str, Any]:
+    return {name: dataclasses.asdict(estimate) for name, estimate in estimates.items()}
+
+
+def _basis(basis: Basis) -> dict[str, Any]:
+    return dataclasses.asdict(basis)

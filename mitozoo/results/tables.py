@@ -1,0 +1,136 @@
+"""The three tables of a run: its cells, its splits, its predictions, and the way back from them to rows."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mitozoo import storage
+from mitozoo.errors import StorageError
+from mitozoo.results.row import DONE, Axes, ResultRow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+CELLS, SPLITS, PREDICTIONS = "cells.parquet", "splits.parquet", "predictions.parquet"
+KEPT = ("cell_id", "slide", "group", "split", "label", "negative_kind", "votes")
+TEST, TRAIN, VALIDATION, INNER = "test", "train", "validation", "inner-"
+
+
+def cell_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what a run keeps of its cells: labels, groups, domains and votes; no pixels, no positions."""
+    return table[[*KEPT, *(name for name in table.columns if name.startswith("domain_"))]]
+
+
+def split_table(cell_ids: pd.Series[str], rows: Sequence[ResultRow]) -> pd.DataFrame:
+    """Return each row's cells with their role: 'inner-K' (held out in turn), 'validation', 'train' or 'test'."""
+    parts: list[pd.DataFrame] = []
+    for row in rows:
+        role = np.full(len(cell_ids), "", dtype=object)
+        role[row.train] = TRAIN
+        for index, part in enumerate(row.inner_parts):
+            role[part] = VALIDATION if len(row.inner_parts) == 1 else f"{INNER}{index}"
+        role[row.test] = TEST
+        used = np.flatnonzero(role != "")
+        parts.append(
+            pd.DataFrame(
+                {
+                    "cell_id": cell_ids.iloc[used].to_numpy(),
+                    "fold": row.axes.fold,
+                    "seed": row.axes.seed,
+                    "fraction": row.axes.fraction,
+                    "role": role[used],
+                }
+            )
+        )
+    columns = {"cell_id": "str", "fold": "int64", "seed": "int64", "fraction": "float64", "role": "str"}
+    return pd.concat(parts, ignore_index=True).astype(columns) if parts else pd.DataFrame(columns=list(columns))
+
+
+def prediction_table(cell_ids: pd.Series[str], rows: Sequence[ResultRow]) -> pd.DataFrame:
+    """Return (row_id, cell_id, score) of every validation and test cell."""
+    done = [row for row in rows if row.status == DONE]
+    scored = [(row, np.concatenate([*row.inner_parts, row.test])) for row in done]
+    return pd.DataFrame(
+        {
+            "row_id": np.repeat([row.axes.row_id for row, _ in scored], [len(cells) for _, cells in scored]),
+            "cell_id": cell_ids.iloc[np.concatenate([cells for _, cells in scored] or [np.empty(0, int)])].to_numpy(),
+            "score": np.concatenate(
+                [s for row in done for s in (row.validation_scores, row.test_scores)] or [np.empty(0)]
+            ),
+        }
+    ).astype({"row_id": "str", "cell_id": "str", "score": "float64"})
+
+
+def rows_from_tables(
+    cell_ids: pd.Series[str], splits: pd.DataFrame, predictions: pd.DataFrame, entries: Sequence[dict[str, Any]]
+) -> list[ResultRow]:
+    """Rebuild the rows of a result document's entries from its tables.
+
+    Raises:
+        StorageError: the tables name a cell or a row that is not there, or lack scores.
+    """
+    position = pd.Series(np.arange(len(cell_ids)), index=cell_ids)
+    by_axes = dict(tuple(splits.groupby(["fold", "seed", "fraction"], sort=False)))
+    by_row = dict(tuple(predictions.groupby("row_id", sort=False)))
+    if set(by_row) != {entry["row_id"] for entry in entries if entry["status"] == DONE}:
+        raise StorageError(f"{PREDICTIONS} and result.json do not name the same rows")
+    rows = []
+    for entry in entries:
+        axes = Axes(entry["fold"], entry["seed"], entry["fraction"])
+        if entry["status"] != DONE:
+            rows.append(ResultRow(axes, entry["status"], entry["reason"]))
+            continue
+        try:
+            split = by_axes[(axes.fold, axes.seed, axes.fraction)]
+            cells = position.loc[split["cell_id"]].to_numpy(dtype=np.int64)
+            scored = by_row[axes.row_id]
+            scores = pd.Series(scored["score"].to_numpy(dtype=float), index=scored["cell_id"].tolist())
+            if not scores.index.is_unique:
+                raise StorageError(f"row {axes.row_id} scores a cell twice")
+            role = split["role"].to_numpy(dtype=np.str_)
+            parts = tuple(np.sort(cells[role == name]) for name in _part_names(role))
+            test = np.sort(cells[role == TEST])
+            held_out = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+            if len(scores) != len(held_out) + len(test):
+                raise StorageError(f"row {axes.row_id} has {len(scores)} scores for {len(held_out) + len(test)} cells")
+            rows.append(
+                ResultRow(
+                    axes=axes, status=DONE, train=np.sort(cells[role != TEST]), inner_parts=parts, test=test,
+                    test_scores=scores.loc[cell_ids.iloc[test]].to_numpy(dtype=float),
+                    validation_scores=scores.loc[cell_ids.iloc[held_out]].to_numpy(dtype=float),
+                    threshold=entry["threshold"], selected=entry["selected"], converged=entry["converged"],
+                    flags=tuple(entry["flags"]),
+                )
+            )  # fmt: skip
+        except (KeyError, ValueError) as error:
+            raise StorageError(f"the tables of row {axes.row_id} do not fit together: {error}") from error
+    return rows
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a Parquet file whole; equal tables give equal bytes."""
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False, compression="zstd")
+    with storage.write_whole(path) as unfinished:
+        unfinished.write_bytes(buffer.getvalue())
+
+
+def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a Parquet file that must hold these columns."""
+    try:
+        return pd.read_parquet(path)[list(columns)] if columns else pd.read_parquet(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise StorageError(f"{path} is missing or damaged: {error}") from error
+
+
+def _part_names(role: Any) -> list[str]:
+    found = set(np.unique(role))
+    if VALIDATION in found:
+        return [VALIDATION]
+    inner = [name for name in found if name.startswith(INNER)]
+    return sorted(inner, key=lambda name: int(name.removeprefix(INNER)))
