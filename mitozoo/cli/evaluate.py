@@ -62,7 +62,7 @@ def show(result: Result, bars: Bars) -> None:
         table.add_column(header)
     for row in rows:
         table.add_row(*row)
-    bars.console.print(table, width=max(bars.console.width, 150) if not bars.console.is_terminal else None)
+    bars.console.print(table, width=None if bars.console.is_terminal else 30 * len(headers))
     for line in result.remarks():
         loud = line.startswith("DOES NOT BEAT")
         bars.console.print(line, style="bold red" if loud else None, markup=False, soft_wrap=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows of text below their headers, columns aligned. A column without any text is left out; no rows, no table."""
+    """Print rows of text below their headers, columns aligned; leave out a column without any text."""
     if not rows:
         return
     rows = [[" ".join(cell.split()) for cell in row] for row in rows]  # one line each, whatever a plugin wrote

@@ -117,7 +117,7 @@ def diagnose(error: BaseException, requirements: Iterable[str]) -> tuple[Status,
     if isinstance(error, SystemExit):
         return "broken", f"it called sys.exit({error.code!r})"
     try:
-        text = error.message if isinstance(error, MitozooError) else str(error)
+        text = (error.message if isinstance(error, MitozooError) else str(error)).strip()
     except Exception:  # noqa: BLE001 (an exception that cannot even tell what it is)
         text = ""
     plain = isinstance(error, MitozooError | ImportError | PluginFault | PluginTimeout)

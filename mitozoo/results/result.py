@@ -40,12 +40,10 @@ class Result:
         return f"{self.document['model']['name']} on {self.document['dataset']['name']}, {name}"
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """Return headers and rows: one row a label fraction, one column a metric with its 95 % interval."""
-        rows = [
-            [f"{entry['fraction']:g}", *(_cell(entry["metrics"][name]) for name in SHOWN)]
-            for entry in self.document["summary"]
-        ]
-        return ["fraction", *(name.replace("_", " ") for name in SHOWN)], rows
+        """Return headers and rows: one row a metric, one column a label fraction, each cell with its 95 % interval."""
+        summary = self.document["summary"]
+        rows = [[name.replace("_", " "), *(_cell(entry["metrics"][name]) for entry in summary)] for name in SHOWN]
+        return ["metric", *(f"{entry['fraction']:.4g} of labels" for entry in summary)], rows
 
     def remarks(self) -> list[str]:
         """Return what must be read beside the numbers, the loudest first."""

@@ -1,0 +1,44 @@
+# Each target sets itself up: a fresh clone needs `make demo` or `make test`, and nothing before it.
+.PHONY: setup demo test lint constraints bench clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PLUGINS := $(wildcard plugins/*)
+# uv from the PATH, else from .tools/, where setup puts it
+UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
+
+setup: $(VENV)/.complete
+
+$(VENV)/.complete: pyproject.toml constraints.txt $(PLUGINS:%=%/pyproject.toml) | $(UV)
+	test -x $(BIN)/python || $(UV) venv --quiet --python "$(PYTHON)" $(VENV)
+	$(UV) pip install --quiet --python $(BIN)/python -c constraints.txt -e . $(PLUGINS:%=-e %) --group dev
+	touch $@
+
+.tools/bin/uv:
+	$(PYTHON) -m pip install --quiet --target .tools uv \
+		|| { echo "Setting up needs uv, or pip to fetch it: try 'apt-get install python3-pip'." >&2; exit 1; }
+
+demo: setup ## the main job on the embedded dataset, then a short end-to-end training
+	$(BIN)/mitozoo eval --model efficientnet-lite0 --dataset demo
+	$(BIN)/mitozoo eval --model efficientnet-lite0 --dataset demo --protocol end-to-end-short \
+		--set epochs=2 --limit 400 --folds 1
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	for script in benchmarks/*.py; do echo "== $$script" && $(BIN)/python $$script || exit 1; done
+
+constraints: | $(UV) ## what every environment is pinned to; names no registry
+	$(UV) pip compile --quiet --universal --no-header --no-annotate --no-emit-package mitozoo --python-version 3.11 \
+		pyproject.toml $(PLUGINS:%=%/pyproject.toml) --group dev -o constraints.txt
+
+clean:
+	rm -rf $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache
