@@ -12,7 +12,7 @@ setup: $(VENV)/.complete
 
 $(VENV)/.complete: pyproject.toml constraints.txt $(PLUGINS:%=%/pyproject.toml) | $(UV)
 	test -x $(BIN)/python || $(UV) venv --quiet --python "$(PYTHON)" $(VENV)
-	$(UV) pip install --quiet --python $(BIN)/python -c constraints.txt -e . $(PLUGINS:%=-e %) --group dev
+	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e . $(PLUGINS:%=-e %) --group dev
 	touch $@
 
 .tools/bin/uv:

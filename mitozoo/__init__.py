@@ -9,22 +9,25 @@ if TYPE_CHECKING:
     from mitozoo.errors import MitozooError
     from mitozoo.plugins.formats import CellTable, MppByDomain, SlideNames, SlideRunnerDatabase
     from mitozoo.plugins.hooks import hookimpl
-    from mitozoo.plugins.sources import PackagedWeights, TimmHub
+    from mitozoo.plugins.sources import Checkpoint, OpenClipHub, PackagedWeights, TimmHub, TransformersHub
     from mitozoo.plugins.specs import DatasetSpec, ModelSpec, Preprocessing
 
     __version__: str
 
 __all__ = [
     "CellTable",
+    "Checkpoint",
     "DatasetSpec",
     "MitozooError",
     "ModelSpec",
     "MppByDomain",
+    "OpenClipHub",
     "PackagedWeights",
     "Preprocessing",
     "SlideNames",
     "SlideRunnerDatabase",
     "TimmHub",
+    "TransformersHub",
     "evaluate",
     "hookimpl",
 ]
@@ -41,6 +44,9 @@ _HOMES = {
     "SlideNames": "mitozoo.plugins.formats",
     "SlideRunnerDatabase": "mitozoo.plugins.formats",
     "TimmHub": "mitozoo.plugins.sources",
+    "TransformersHub": "mitozoo.plugins.sources",
+    "OpenClipHub": "mitozoo.plugins.sources",
+    "Checkpoint": "mitozoo.plugins.sources",
     "evaluate": "mitozoo.engine.evaluate",
     "hookimpl": "mitozoo.plugins.hooks",
 }

@@ -23,7 +23,8 @@ class TimmHub(Source):
     Attributes:
         architecture: timm's name of the architecture, without a weight tag.
         repo: hub repository, 'organisation/name'.
-        revision: 40 hex digits of the commit; never a branch.
+        revision: 40 hex digits of the commit; None where nobody has published it: then the newest, whose sha256 is in
+            every result.
         filename: weight file in the repository (safetensors, or a torch state dict).
         sha256: of that file, verified on load; None where nobody has published or measured it.
         kwargs: arguments of `timm.create_model`; classes as text, 'timm.layers:SwiGLUPacked'.
@@ -31,14 +32,14 @@ class TimmHub(Source):
 
     architecture: str
     repo: str
-    revision: str
+    revision: str | None
     filename: str
     sha256: str | None
     kwargs: Mapping[str, Any]
 
     def validate(self) -> None:
         """Refuse a revision or checksum that pins nothing."""
-        _check_hex("revision", self.revision, 40)
+        _check_revision(self.revision)
         if self.sha256 is not None:
             _check_hex("sha256", self.sha256, 64)
 
@@ -69,6 +70,115 @@ class PackagedWeights(Source):
         _check_hex("sha256", self.sha256, 64)
         if self.mapping not in ("names", "order"):
             raise SpecError(f"PackagedWeights.mapping is '{self.mapping}'; it must be 'names' or 'order'")
+
+
+@record
+class TransformersHub(Source):
+    """A transformers model of a hub repository.
+
+    Attributes:
+        repo: hub repository, 'organisation/name'.
+        revision: 40 hex digits of the commit; None where nobody has published it: then the newest, whose sha256 is in
+            every result.
+        filename: weight file in the repository; `config.json` is read from beside it.
+        sha256: of the weight file, verified on load; None where nobody has published or measured it.
+        model_class: 'transformers:ViTModel', or 'transformers:AutoModel' with remote code.
+        kwargs: arguments of the class, such as {'add_pooling_layer': False}.
+        output: what the network gives: 'last_hidden_state' (tokens), 'pooler_output', 'image_features'
+            (`get_image_features`), or 'encode_image' (a method of remote code).
+        trust_remote_code: the repository's own code must run; it does so only at this revision, and only after the
+            user's --trust-remote-code.
+    """
+
+    repo: str
+    revision: str | None
+    filename: str
+    sha256: str | None
+    model_class: str
+    kwargs: Mapping[str, Any]
+    output: str
+    trust_remote_code: bool = False
+
+    def validate(self) -> None:
+        """Refuse a revision or checksum that pins nothing, or an unknown output."""
+        _check_revision(self.revision)
+        if self.sha256 is not None:
+            _check_hex("sha256", self.sha256, 64)
+        outputs = ("last_hidden_state", "pooler_output", "image_features", "encode_image")
+        if self.output not in outputs:
+            raise SpecError(f"TransformersHub.output is '{self.output}'; it must be one of {', '.join(outputs)}")
+
+
+@record
+class OpenClipHub(Source):
+    """The image tower of an open_clip model; its embedding is `encode_image` without L2 normalisation.
+
+    Attributes:
+        architecture: open_clip's name of the architecture, such as 'ViT-B-32-quickgelu'.
+        repo: hub repository, 'organisation/name'.
+        revision: 40 hex digits of the commit; None where nobody has published it: then the newest, whose sha256 is in
+            every result.
+        filename: weight file in the repository.
+        sha256: of the weight file; None where nobody has published or measured it.
+        kwargs: further arguments of `open_clip.create_model`.
+    """
+
+    architecture: str
+    repo: str
+    revision: str | None
+    filename: str
+    sha256: str | None
+    kwargs: Mapping[str, Any]
+
+    def validate(self) -> None:
+        """Refuse a revision or checksum that pins nothing."""
+        _check_revision(self.revision)
+        if self.sha256 is not None:
+            _check_hex("sha256", self.sha256, 64)
+
+
+@record
+class Checkpoint(Source):
+    """A checkpoint file of a stated format, mapped strictly onto a timm or torchvision architecture.
+
+    Attributes:
+        architecture: 'timm:vit_small_patch16_224' or 'torchvision:resnet50'.
+        kwargs: arguments of the architecture; classes as text.
+        repo: hub repository that holds the file; empty where `url` does.
+        revision: 40 hex digits of the commit; None where it is not known, or there is only a URL.
+        filename: the file's name in the repository, and below MITOZOO_WEIGHTS.
+        url: where it is published outside a hub; empty where no direct address exists and the user must fetch it.
+        sha256: of the file; None where nobody has published or measured it.
+        entry: key under which a training checkpoint keeps the wanted weights, such as 'teacher'; empty: the file itself.
+        strip_prefix: taken off each key that bears it; keys without it are surplus unless dropped.
+        rename: regular expression -> replacement, applied to each key in order, after stripping.
+        drop: regular expressions of keys (after renaming) that belong to heads or training, and are left out.
+    """
+
+    architecture: str
+    kwargs: Mapping[str, Any]
+    repo: str
+    revision: str | None
+    filename: str
+    url: str
+    sha256: str | None
+    entry: str
+    strip_prefix: str
+    rename: Mapping[str, str]
+    drop: tuple[str, ...]
+
+    def validate(self) -> None:
+        """Refuse an unknown library, or a file that is pinned by nothing."""
+        if self.architecture.partition(":")[0] not in ("timm", "torchvision"):
+            raise SpecError(f"Checkpoint.architecture '{self.architecture}' must begin with 'timm:' or 'torchvision:'")
+        _check_revision(self.revision)
+        if self.sha256 is not None:
+            _check_hex("sha256", self.sha256, 64)
+
+
+def _check_revision(value: str | None) -> None:
+    if value is not None:
+        _check_hex("revision", value, 40)
 
 
 def _check_hex(field: str, value: str, digits: int) -> None:

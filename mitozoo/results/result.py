@@ -43,7 +43,7 @@ class Result:
         """Return headers and rows: one row a metric, one column a label fraction, each cell with its 95 % interval."""
         summary = self.document["summary"]
         rows = [[name.replace("_", " "), *(_cell(entry["metrics"][name]) for entry in summary)] for name in SHOWN]
-        return ["metric", *(f"{entry['fraction']:.4g} of labels" for entry in summary)], rows
+        return ["metric", *(_of_labels(entry["fraction"]) for entry in summary)], rows
 
     def remarks(self) -> list[str]:
         """Return what must be read beside the numbers, the loudest first."""
@@ -88,6 +88,10 @@ class Result:
         notes = "".join(f"<li>{html.escape(line)}</li>" for line in self.remarks())
         title = html.escape(self.title())
         return f"<table><caption>{title}</caption><tr>{head}</tr>{body}</table><ul>{notes}</ul>"
+
+
+def _of_labels(fraction: float) -> str:
+    return "all labels" if fraction == 1 else f"{fraction:.4g} of labels"
 
 
 def _cell(entry: dict[str, Any]) -> str:

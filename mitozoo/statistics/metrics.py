@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from mitozoo.errors import DataError
-from mitozoo.statistics.arrays import Floats, codes
+from mitozoo.statistics.arrays import ONCE, Floats, codes
 from mitozoo.statistics.calibration import calibration_line
 from mitozoo.statistics.pairs import PairsWithin, WithinDomain, WithinSlides
 from mitozoo.statistics.ranking import EqualMass, Ranking
@@ -50,7 +50,7 @@ _ENDS = {"unit": (0.0, 1.0), "symmetric": (-1.0, 1.0), "positive": (0.0, np.inf)
 _ONE_CLASS_WILL_DO = frozenset(_ERRORS) | {
     name + ending for name in ("sensitivity", "specificity", "accuracy") for ending in ("", "_at_half")
 }
-_BLOCK = 2**19  # cells times replicates at once: 4 MB an array, some 50 MB in all
+_BLOCK = 2**19  # cells times replicates at once: 4 MB an array, some 40 MB in all
 
 
 def metric_range(name: str) -> str:
@@ -90,15 +90,16 @@ def compute(
 
     Raises:
         DataError: no cells, scores that are not numbers from 0 to 1, or labels other than 0 and 1.
-        ValueError: a slide lies in two groups.
+        ValueError: arrays that do not fit each other, or a slide in two groups.
     """
     chances, positive = _checked(scores, labels)
     by_cell = weights is not None and groups is None
-    if weights is None:
-        copies, units = np.ones((1, 1)), _one_unit(chances)
-    else:
-        copies = np.asarray(weights, dtype=float)
-        units = np.arange(len(chances)) if groups is None else np.asarray(groups, dtype=np.intp)
+    copies, units = ONCE, _one_unit(chances)
+    if weights is not None:
+        copies = np.pad(np.asarray(weights, dtype=float), ((0, 0), (1, 0)))  # column 0 belongs to nobody
+        units = 1 + (np.arange(len(chances)) if groups is None else np.asarray(groups, dtype=np.intp))
+        if units.shape != chances.shape or units.min() < 1 or units.max() >= copies.shape[1]:
+            raise ValueError("each cell needs one group, and each group one column of the weights")
     parts: list[_Part] = [
         Sums(chances, positive, units, threshold),
         EqualMass(chances, positive, units),
@@ -127,7 +128,7 @@ def compute(
 def domain_macro_auroc(scores: ArrayLike, labels: ArrayLike, values: ArrayLike) -> float:
     """Return the mean AUROC inside those values (n,) of a domain that hold both classes; NaN where none does."""
     chances, positive = _checked(scores, labels)
-    wins, pairs = PairsWithin(chances, positive, _one_unit(chances), codes(values)).wins(np.ones((1, 1)))
+    wins, pairs = PairsWithin(chances, positive, _one_unit(chances), codes(values)).wins(ONCE)
     return float((wins / pairs).mean()) if pairs.size else float("nan")
 
 
@@ -145,7 +146,7 @@ def average_precision_at_prevalence(scores: ArrayLike, labels: ArrayLike, preval
         return float("nan")
     weight = (1 - prevalence) / prevalence * positives / negatives
     ranking = Ranking(chances, positive, _one_unit(chances))
-    return float(ranking.average_precision(np.ones((1, 1)), weight)[0])
+    return float(ranking.average_precision(ONCE, weight)[0])
 
 
 def best_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
@@ -176,7 +177,7 @@ class _Part(Protocol):
 
 
 def _one_unit(chances: Floats) -> Codes:
-    return np.zeros(len(chances), dtype=np.intp)
+    return np.ones(len(chances), dtype=np.intp)
 
 
 def _checked(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Floats]:

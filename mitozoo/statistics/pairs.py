@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mitozoo.statistics.arrays import Workspace, running_sums
+from mitozoo.statistics.arrays import ONCE, OrderedCells, Workspace
 
 if TYPE_CHECKING:
     from mitozoo.statistics.arrays import Codes, Floats
@@ -21,7 +21,7 @@ class PairsWithin:
     Args:
         scores: (n,) scores of the positive class.
         positive: (n,) 1.0 for a positive cell, 0.0 for a negative one.
-        units: (n,) which column of the weights belongs to each cell.
+        units: (n,) which column of the weights belongs to each cell, from 1 on.
         strata: (n,) codes 0, 1, ..., of a slide or a domain's value.
     """
 
@@ -34,11 +34,16 @@ class PairsWithin:
         rising = np.unique(scores, return_inverse=True)[1]
         place = strata * (rising.max() + 1) + rising  # by stratum, then by score
         negatives = place[order[~is_positive]]
-        self._positives, self._negatives = units[order[is_positive]], units[order[~is_positive]]
-        self._below = np.searchsorted(negatives, place[order[is_positive]], side="left")
-        self._not_above = np.searchsorted(negatives, place[order[is_positive]], side="right")
+        positives = place[order[is_positive]]
+        self._positives = units[order[is_positive]]
+        self._negatives = OrderedCells(np.append(0, units[order[~is_positive]]))  # first nobody: place k is after k
+        below, not_above = (
+            self._negatives.rows(np.searchsorted(negatives, positives, side)) for side in ("left", "right")
+        )
+        self._below, self._not_above = below, not_above if (below != not_above).any() else None
         self._first_positive = np.searchsorted(strata[order[is_positive]], self.strata)
-        self._first_negative = np.searchsorted(strata[order[~is_positive]], self.strata)
+        bounds = np.append(np.searchsorted(strata[order[~is_positive]], self.strata), len(negatives))
+        self._bounds = self._negatives.rows(bounds)
         self._work = Workspace()
 
     def wins(self, weights: Floats) -> tuple[Floats, Floats]:
@@ -47,19 +52,15 @@ class PairsWithin:
             return np.zeros((len(weights), 0)), np.zeros((len(weights), 0))
         found = self._work.rows("found", weights.T, self._positives)
         positives = np.add.reduceat(found, self._first_positive, axis=0)
-        sums = self._work.array("negatives", len(self._negatives) + 1, len(weights))
-        sums[0] = 0
-        np.take(weights.T, self._negatives, axis=0, out=sums[1:], mode="clip")
-        running_sums(sums)
+        sums = self._negatives.accumulate(self._work.rows("negatives", weights.T, self._negatives.units))
         beaten = self._work.rows("beaten", sums, self._below)
-        if (self._below != self._not_above).any():
+        if self._not_above is not None:
             beaten += self._work.rows("tied", sums, self._not_above)
             beaten /= 2
         beaten *= found
-        before = sums[self._first_negative]
-        negatives = np.diff(before, axis=0, append=sums[-1:])
-        wins = np.add.reduceat(beaten, self._first_positive, axis=0) - positives * before
-        return wins.T, (positives * negatives).T
+        before = sums[self._bounds]  # all negatives of earlier strata
+        wins = np.add.reduceat(beaten, self._first_positive, axis=0) - positives * before[:-1]
+        return wins.T, (positives * np.diff(before, axis=0)).T
 
 
 class WithinSlides:
@@ -75,14 +76,14 @@ class WithinSlides:
         unit_of_slide = units[np.unique(slides, return_index=True)[1]]
         if whole and (unit_of_slide[slides] != units).any():
             raise ValueError("a slide lies in two groups, but groups must hold whole slides")
-        self._pairs = PairsWithin(scores, positive, np.zeros_like(units) if whole else units, slides)
+        self._pairs = PairsWithin(scores, positive, np.ones_like(units) if whole else units, slides)
         self._unit_of_slide = unit_of_slide[self._pairs.strata] if whole else None
 
     def metrics(self, weights: Floats) -> dict[str, Floats]:
         """Return both metrics, (b,), for weights (b, units)."""
         copies, inside = np.ones((1, 1)), weights
         if self._unit_of_slide is not None:
-            copies, inside = weights[:, self._unit_of_slide], copies
+            copies, inside = weights[:, self._unit_of_slide], ONCE
         wins, pairs = self._pairs.wins(inside)
         share = np.divide(wins, pairs, out=np.zeros_like(wins), where=pairs > 0)
         return {

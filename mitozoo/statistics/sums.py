@@ -20,7 +20,7 @@ class Sums:
     Args:
         scores: (n,) probabilities of the positive class.
         positive: (n,) 1.0 for a positive cell, 0.0 for a negative one.
-        units: (n,) which column of the weights belongs to each cell.
+        units: (n,) which column of the weights belongs to each cell, from 1 on.
         threshold: a cell is called positive where its score is not below it.
     """
 

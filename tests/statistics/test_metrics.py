@@ -286,6 +286,11 @@ def test_other_bad_input_is_refused():
         metrics.compute([], [], slides=[], threshold=0.5)
     with pytest.raises(ValueError, match="one score and one label"):
         metrics.compute([0.1], [0, 1], slides=[0, 0], threshold=0.5)
+    for groups in ([0, 2], [-1, 0], [0]):
+        with pytest.raises(ValueError, match="one column of the weights"):
+            metrics.compute([0.1, 0.2], [0, 1], slides=[0, 1], threshold=0.5, weights=[[1, 1]], groups=groups)
+    with pytest.raises(ValueError, match="one column of the weights"):
+        metrics.compute([0.1, 0.2], [0, 1], slides=[0, 1], threshold=0.5, weights=[[1]])
     with pytest.raises(ValueError, match="two groups"):
         metrics.compute([0.1, 0.2], [0, 1], slides=[0, 0], threshold=0.5, weights=[[1, 1]], groups=[0, 1])
 
