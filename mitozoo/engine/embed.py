@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mitozoo.embeddings.extract import Embedded, embed
-from mitozoo.embeddings.store import PIPELINE_VERSION, EmbeddingKey, EmbeddingStore
+from mitozoo.embeddings.store import PIPELINE_VERSION, EmbeddingKey, EmbeddingStore, require_room
 from mitozoo.embeddings.table import EmbeddingTable, require_suffix, write_embeddings
 from mitozoo.engine.request import Request
 from mitozoo.engine.seen import see
@@ -13,6 +13,7 @@ from mitozoo.engine.subject import RegisteredModel
 from mitozoo.models.devices import pick_device, resolve_precision
 from mitozoo.plugins.registry import load_registry
 from mitozoo.protocols.presets import find_protocol
+from mitozoo.protocols.spec import override
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mitozoo.engine.progress import Progress
 
 BATCH_SIZE = {"cuda": 256, "mps": 64, "cpu": 32}
+BYTES_OF_A_NAME = 100  # at most, on average, of a cell_id in a file of embeddings
 
 
 def embed_dataset(
@@ -37,13 +39,16 @@ def embed_dataset(
         **asked: any further attribute of `Request`.
     """
     require_suffix(output)
-    request = Request(model=model, dataset=dataset, **asked)
+    settings = {} if crop_um is None else {"window_um": str(crop_um)}
+    request = Request(model=model, dataset=dataset, settings=settings, **asked)
     subject = RegisteredModel(load_registry().model(model))
     found = load_registry().dataset(dataset)
-    protocol = find_protocol("linear-probe")
-    settings = {} if crop_um is None else {"window_um": str(crop_um)}
-    cells, plan = see(found.spec, request, subject, protocol, settings)
+    protocol = override(find_protocol(request.protocol), request.settings)
+    with progress.stage("cells"):
+        seen = see(found.spec, request, subject, protocol)
+    cells, plan = seen.cells, seen.plan
     assert plan is not None
+    require_room(output.parent, len(cells) * (4 * subject.spec.embed_dim + BYTES_OF_A_NAME), f"the file {output.name}")
     device = pick_device(request.device)
     precision = resolve_precision(subject.spec, request.precision, device)
     embedded = embed_with(subject, plan, device, precision, request.batch_size, progress)

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+FRACTION_DIGITS = 6  # significant ones, so that a fraction and the name of its row say the same
 
 
 @dataclass(frozen=True)
 class Request:
-    """The arguments of `mitozoo eval`, with their defaults.
+    """The arguments of `mitozoo eval`, with their defaults; paths and settings may be given as text or as values.
 
     Attributes:
         model: name of a registered model; None where `embeddings` are brought.
@@ -57,6 +58,12 @@ class Request:
     out: Path = Path("runs")
 
     def __post_init__(self) -> None:
+        for name in ("data", "embeddings", "out"):
+            if (path := getattr(self, name)) is not None:
+                object.__setattr__(self, name, Path(path))
+        object.__setattr__(self, "settings", {key: _as_text(value) for key, value in self.settings.items()})
+        fractions = tuple(float(f"{fraction:.{FRACTION_DIGITS}g}") for fraction in self.fractions)
+        object.__setattr__(self, "fractions", fractions)
         if (self.model is None) == (self.embeddings is None):
             raise MitozooError(
                 "an evaluation needs a model, or embeddings in place of one",
@@ -74,3 +81,15 @@ class Request:
             raise ProtocolError(f"precision is '{self.precision}'; it must be one of {', '.join(PRECISIONS)}")
         if self.mpp is not None and not 0.01 <= self.mpp <= 20:
             raise ProtocolError(f"mpp is {self.mpp:g}; microns per pixel lie between 0.01 and 20")
+
+    def require_known_names(self) -> None:
+        """Raise `UnknownNameError` for a model or dataset that no plugin offers; imports nothing heavy."""
+        from mitozoo.plugins.registry import load_registry
+
+        if self.model is not None:
+            load_registry().model(self.model)
+        load_registry().dataset(self.dataset)
+
+
+def _as_text(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mitozoo.data.cells import Cells, read_cells, select_data_folder
@@ -10,37 +11,47 @@ from mitozoo.data.splits import sample_groups
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mitozoo.engine.request import Request
     from mitozoo.plugins.specs import DatasetSpec
     from mitozoo.protocols.spec import Protocol
 
 
+@dataclass(frozen=True)
+class Seen:
+    """The cells of an evaluation, and their windows.
+
+    Attributes:
+        cells: those that are evaluated.
+        plan: the window of each; None where embeddings were brought along.
+        limited: whether a limit left out cells.
+    """
+
+    cells: Cells
+    plan: PatchPlan | None
+    limited: bool
+
+
 def see(
-    spec: DatasetSpec,
-    request: Request,
-    subject: RegisteredModel | BroughtEmbeddings,
-    protocol: Protocol,
-    settings: Mapping[str, str],
-) -> tuple[Cells, PatchPlan | None]:
-    """Return the cells and their windows; no windows where embeddings were brought along.
+    spec: DatasetSpec, request: Request, subject: RegisteredModel | BroughtEmbeddings, protocol: Protocol
+) -> Seen:
+    """Return the cells and their windows, checked before any work starts.
 
     A dataset of released patches is seen patch by patch, whole, unless a window is asked for by name.
     """
     root = select_data_folder(spec, request.data)
     cells = read_cells(spec, root, negatives=request.negatives, mpp=request.mpp)
-    if request.limit is not None and request.limit < len(cells):
+    limited = request.limit is not None and request.limit < len(cells)
+    if limited:
+        assert request.limit is not None
         cells = cells.take(sample_groups(cells.labels, cells.groups, request.limit, seed=protocol.split_seed))
     if isinstance(subject, BroughtEmbeddings):
-        return cells, None
-    whole_patch = spec.patch_px is not None and "window_um" not in settings
-    window_um = float(settings["window_um"]) if "window_um" in settings else protocol.window_um
+        return Seen(cells, None, limited)
+    whole_patch = spec.patch_px is not None and "window_um" not in request.settings
     plan = plan_patches(
         cells,
-        Geometry(None if whole_patch else window_um, protocol.edge),
+        Geometry(None if whole_patch else protocol.window_um, protocol.edge),
         target_px=subject.spec.preprocessing.size,
-        edge_named="edge" in settings,
+        edge_named="edge" in request.settings,
         skip_unreadable=request.skip_unreadable,
     )
-    return plan.cells, plan
+    return Seen(plan.cells, plan, limited)

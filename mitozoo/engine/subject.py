@@ -51,6 +51,16 @@ class RegisteredModel:
 
         return weights_sha256(self.spec.load)
 
+    @property
+    def weight_bytes(self) -> int:
+        """Of its weights in fp32, as far as that is known before they are loaded."""
+        from mitozoo.models.weights import locate
+        from mitozoo.plugins.sources import Source
+
+        if self.spec.parameters is not None:
+            return 4 * self.spec.parameters
+        return locate(self.spec.load).stat().st_size if isinstance(self.spec.load, Source) else 0
+
     def load(self) -> Encoder:
         """Build the encoder with its weights."""
         from mitozoo.models.encoder import load_encoder

@@ -149,7 +149,7 @@ class Checkpoint(Source):
         filename: the file's name in the repository, and below MITOZOO_WEIGHTS.
         url: where it is published outside a hub; empty where no direct address exists and the user must fetch it.
         sha256: of the file; None where nobody has published or measured it.
-        entry: key under which a training checkpoint keeps the wanted weights, such as 'teacher'; empty: the file itself.
+        entry: key under which a training checkpoint keeps the weights, such as 'teacher'; empty: the file itself.
         strip_prefix: taken off each key that bears it; keys without it are surplus unless dropped.
         rename: regular expression -> replacement, applied to each key in order, after stripping.
         drop: regular expressions of keys (after renaming) that belong to heads or training, and are left out.

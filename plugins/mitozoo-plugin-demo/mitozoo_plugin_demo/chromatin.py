@@ -124,7 +124,7 @@ class Kind:
     share: float
     rods: Callable[[np.random.Generator], Rods]
     merge_px: tuple[float, float]
-    texture: float = 0.08
+    texture: float = 0.1
     membrane: float = 0.0
     eosin: tuple[float, float] = (0.22, 0.6)
     body_px: tuple[float, float] = (24, 36)
@@ -139,8 +139,8 @@ KINDS = (
     Kind(mitotic=True, share=0.18, rods=anaphase, merge_px=_RAGGED),
     Kind(mitotic=True, share=0.10, rods=telophase, merge_px=_RAGGED),
     Kind(mitotic=False, share=0.36, rods=pyknotic, merge_px=_SMOOTH),
-    Kind(mitotic=False, share=0.28, rods=apoptotic, merge_px=_SMOOTH, eosin=(0.4, 0.75), body_px=(18, 28), halo=0.6),
-    Kind(mitotic=False, share=0.36, rods=hyperchromatic, merge_px=_SMOOTH, texture=0.22, membrane=0.3),
+    Kind(mitotic=False, share=0.28, rods=apoptotic, merge_px=_SMOOTH, eosin=(0.3, 0.66), body_px=(20, 32), halo=0.5),
+    Kind(mitotic=False, share=0.36, rods=hyperchromatic, merge_px=_SMOOTH, texture=0.15, membrane=0.15),
 )
 
 
