@@ -24,6 +24,7 @@ _SEED = 20250
 _CASES_PER_SCANNER = 20
 _LEVELS = 3
 _TILE_PX = 256
+_MOST_THREADS = 8  # each holds about 100 MB
 _RATERS = ("rater 1", "rater 2", "rater 3")
 _LOOK_ALIKE, _MITOTIC_FIGURE = 1, 2
 _SPOT = 1  # SlideRunner's annotation type of a point
@@ -63,7 +64,7 @@ def write_dataset(root: Path) -> None:
     """Write 'slides/*.tiff' and 'demo.sqlite' into the folder `root`, equal byte for byte at each call."""
     (root / "slides").mkdir(parents=True, exist_ok=True)
     cases = plan_cases()
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # numpy, the FFT and deflate release the GIL
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as threads:  # most of the work releases the GIL
         annotated = list(threads.map(lambda case: write_case(case, root / "slides"), cases))
     write_database(root / "demo.sqlite", zip(cases, annotated, strict=True))
 
@@ -105,6 +106,7 @@ def write_case(case: Case, folder: Path) -> list[Cell]:
 
 def write_database(path: Path, annotated: Iterable[tuple[Case, list[Cell]]]) -> None:
     """Write a SlideRunner v1 database: one SPOT a cell, the class agreed, and each rater's own label."""
+    path.unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(path)) as database, database:
         database.executescript(_SCHEMA)
         database.executemany("INSERT INTO Classes (name) VALUES (?)", [("hard negative",), ("mitotic figure",)])
