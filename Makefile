@@ -1,5 +1,5 @@
 # Each target sets itself up: a fresh clone needs `make demo` or `make test`, and nothing before it.
-.PHONY: setup demo test lint constraints bench clean
+.PHONY: setup demo test lint constraints bench docs clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -35,6 +35,11 @@ lint: setup
 
 bench: setup
 	for script in benchmarks/*.py; do echo "== $$script" && $(BIN)/python $$script || exit 1; done
+
+docs: setup ## the site in site/; generated pages first, and any broken link is an error
+	$(UV) pip install --quiet --python $(BIN)/python -c constraints.txt --group docs
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --quiet --strict
 
 constraints: | $(UV) ## what every environment is pinned to; names no registry
 	$(UV) pip compile --quiet --universal --no-header --no-annotate --no-emit-package mitozoo --python-version 3.11 \

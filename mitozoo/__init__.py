@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mitozoo.engine.evaluate import evaluate
     from mitozoo.errors import MitozooError
-    from mitozoo.plugins.formats import CellTable, MppByDomain, SlideNames, SlideRunnerDatabase
+    from mitozoo.plugins.formats import (
+        CellTable,
+        CoordinateTables,
+        MidogJson,
+        MppByDomain,
+        PatchFolder,
+        QuPathGeoJson,
+        SlideNames,
+        SlideRunnerDatabase,
+        SlideTable,
+    )
     from mitozoo.plugins.hooks import hookimpl
     from mitozoo.plugins.sources import Checkpoint, OpenClipHub, PackagedWeights, TimmHub, TransformersHub
     from mitozoo.plugins.specs import DatasetSpec, ModelSpec, Preprocessing
@@ -17,15 +27,20 @@ if TYPE_CHECKING:
 __all__ = [
     "CellTable",
     "Checkpoint",
+    "CoordinateTables",
     "DatasetSpec",
+    "MidogJson",
     "MitozooError",
     "ModelSpec",
     "MppByDomain",
     "OpenClipHub",
     "PackagedWeights",
+    "PatchFolder",
     "Preprocessing",
+    "QuPathGeoJson",
     "SlideNames",
     "SlideRunnerDatabase",
+    "SlideTable",
     "TimmHub",
     "TransformersHub",
     "evaluate",
@@ -35,6 +50,11 @@ __all__ = [
 #: Where each public name lives; it is imported when it is first used, so that `import mitozoo` costs nothing.
 _HOMES = {
     "CellTable": "mitozoo.plugins.formats",
+    "CoordinateTables": "mitozoo.plugins.formats",
+    "MidogJson": "mitozoo.plugins.formats",
+    "PatchFolder": "mitozoo.plugins.formats",
+    "QuPathGeoJson": "mitozoo.plugins.formats",
+    "SlideTable": "mitozoo.plugins.formats",
     "DatasetSpec": "mitozoo.plugins.specs",
     "MitozooError": "mitozoo.errors",
     "ModelSpec": "mitozoo.plugins.specs",

@@ -25,6 +25,9 @@ COMMANDS = {
     "info": ("mitozoo.cli.info:info", "Show everything about a model, dataset or protocol."),
     "compare": ("mitozoo.cli.compare:compare", "Compare two runs on the cells that both tested."),
     "verify": ("mitozoo.cli.runs:verify", "Recompute a run's numbers from its files."),
+    "check": ("mitozoo.cli.check:check", "Check that a model keeps the contract and does what it declares."),
+    "doctor": ("mitozoo.cli.doctor:doctor", "Check this machine, and which gated models it can reach."),
+    "new": ("mitozoo.cli.new:new", "Write a plugin to start from."),
 }
 
 INTERRUPTED, BROKEN_PIPE, BUG = 130, 141, 70

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
-from mitozoo.cli.options import dataset_options, device_options
+from mitozoo.cli.options import MODEL_HELP, dataset_options, device_options, weight_options
 
 
 @click.command()
-@click.option("--model", "-m", required=True, metavar="NAME", help="Which encoder; see mitozoo models.")
+@click.option("--model", "-m", required=True, metavar="NAME", help=MODEL_HELP)
+@weight_options
 @dataset_options
 @device_options
 @click.option("--crop-um", type=float, metavar="UM", help="Side of the window; default: the protocols' 56 um.")
@@ -21,6 +22,10 @@ from mitozoo.cli.options import dataset_options, device_options
 )  # fmt: skip
 def embed(*, model: str, dataset: str, output: Path, **asked: Any) -> None:
     """Write an encoder's embeddings of a dataset to a file."""
+    from mitozoo.engine.request import Request
+
+    Request(model=model, dataset=dataset).require_known_names()  # before anything that takes long to import
+
     from mitozoo.cli.progress import Bars
     from mitozoo.engine.embed import embed_dataset
 

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mitozoo.cli.options import dataset_options, device_options, json_option, runs_option
+from mitozoo.cli.options import MODEL_HELP, dataset_options, device_options, json_option, runs_option, weight_options
 from mitozoo.errors import ProtocolError
 
 if TYPE_CHECKING:
     from mitozoo.cli.progress import Bars
     from mitozoo.results.result import Result
 
+WIDTH_OF_A_COLUMN = 30  # where no terminal says how wide it is
+
 
 @click.command(name="eval")
-@click.option("--model", "-m", metavar="NAME", help="Which encoder; see mitozoo models.")
+@click.option("--model", "-m", metavar="NAME", help=MODEL_HELP)
+@weight_options
 @click.option(
     "--embeddings", type=click.Path(path_type=Path), metavar="FILE",
     help="Embeddings of your own (.safetensors or .parquet with cell_id and vector) in place of a model.",
@@ -38,12 +41,17 @@ def evaluate(*, as_json: bool, settings: tuple[str, ...], crop_um: str | None, f
 
     The result is kept in a run folder; the same command again computes only what is missing.
     """
+    from mitozoo.engine.request import Request
+
+    changed = dict(_pair(text) for text in settings) | ({"window_um": crop_um} if crop_um else {})
+    asked |= {"settings": changed, "fractions": _fractions(fractions)}
+    Request(**asked).require_known_names()  # before anything that takes long to import
+
     from mitozoo.cli.progress import Bars
     from mitozoo.engine.evaluate import evaluate as run
 
-    changed = dict(_pair(text) for text in settings) | ({"window_um": crop_um} if crop_um else {})
     bars = Bars()
-    result = run(progress=bars, settings=changed, fractions=_fractions(fractions), **asked)
+    result = run(progress=bars, **asked)
     if as_json:
         from mitozoo.results.run_folder import dump
 
@@ -55,14 +63,14 @@ def evaluate(*, as_json: bool, settings: tuple[str, ...], crop_um: str | None, f
 def show(result: Result, bars: Bars) -> None:
     """Print a result for people, on stderr."""
     from rich.table import Table
+    from rich.text import Text
 
     headers, rows = result.table()
-    table = Table(title=result.title(), title_justify="left", caption=None)
-    for header in headers:
-        table.add_column(header)
+    table = Table(*headers)
     for row in rows:
-        table.add_row(*row)
-    bars.console.print(table, width=None if bars.console.is_terminal else 30 * len(headers))
+        table.add_row(*map(Text, row))
+    bars.console.print(result.title(), style="bold", markup=False, soft_wrap=True)
+    bars.console.print(table, width=None if bars.console.is_terminal else WIDTH_OF_A_COLUMN * len(headers))
     for line in result.remarks():
         loud = line.startswith("DOES NOT BEAT")
         bars.console.print(line, style="bold red" if loud else None, markup=False, soft_wrap=True)

@@ -42,10 +42,13 @@ def info(*, name: str, kind: str | None, as_json: bool) -> None:
 
 def _find(name: str, kinds: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Return what bears the name, by kind. Protocols are looked at last, since they are slower to import."""
+    from mitozoo.models.on_the_spot import find_on_the_spot, is_on_the_spot
     from mitozoo.plugins.registry import load_registry
 
     registry = load_registry()
     look_up: dict[str, Callable[[str], Registered[Any] | None]]
+    if "model" in kinds and is_on_the_spot(name):
+        return {"model": as_entry(find_on_the_spot(name))}
     look_up = {"model": registry.find_model, "dataset": registry.find_dataset}
     found: dict[str, dict[str, Any]] = {}
     for kind in kinds:

@@ -20,6 +20,27 @@ def _together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return decorate
 
 
+MODEL_HELP = "Which encoder: see mitozoo models; or timm:NAME, hf:ORG/REPO, clip:ARCH/TAG, FILE.py:NAME."
+
+
+def _allow_remote_code(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:  # noqa: ARG001
+    if wanted:
+        from mitozoo.models.permissions import allow_remote_code
+
+        allow_remote_code()
+
+
+weight_options = _together(
+    click.option(
+        "--weights", type=click.Path(path_type=Path), metavar="FILE",
+        help="Your own copy of the model's weight file; MITOZOO_WEIGHTS=DIR names a folder of them.",
+    ),
+    click.option(
+        "--trust-remote-code", is_flag=True, expose_value=False, callback=_allow_remote_code,
+        help="Let the model's repository run its own code, at the pinned revision.",
+    ),
+)  # fmt: skip
+
 dataset_options = _together(
     click.option("--dataset", "-d", required=True, metavar="NAME", help="Which dataset; see mitozoo datasets."),
     click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="The folder of the dataset's files."),

@@ -11,6 +11,10 @@ from mitozoo.cli.options import json_option, runs_option
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mitozoo.results.result import Result
+
+LISTED = ("run_id", "model", "dataset", "protocol", "precision", "marks", "summary")
+
 
 @click.command()
 @runs_option
@@ -18,25 +22,32 @@ if TYPE_CHECKING:
 def runs(*, out: Path, as_json: bool) -> None:
     """List the runs in a folder."""
     from mitozoo.cli.tables import print_json, print_table
+    from mitozoo.errors import StorageError
     from mitozoo.results.result import Result
     from mitozoo.results.run_folder import all_runs
 
-    found = [Result.read(path) for path in all_runs(out)]
+    entries, lines = [], []
+    for path in all_runs(out):
+        try:
+            run = Result.read(path)
+            entries.append({"folder": str(path)} | {key: run.document[key] for key in LISTED})
+            lines.append(_line(run))
+        except (StorageError, KeyError, TypeError) as error:
+            click.echo(
+                f"left out {path}: {getattr(error, 'message', 'its result.json lacks what a run has')}", err=True
+            )
     if as_json:
-        keep = ("run_id", "model", "dataset", "protocol", "precision", "marks", "summary")
-        print_json([{"folder": str(r.folder)} | {key: r.document[key] for key in keep} for r in found])
-        return
-    if not found:
+        print_json(entries)
+    elif lines:
+        print_table(("RUN", "MODEL", "DATASET", "PROTOCOL", "AUROC", "MARKS"), lines)
+    else:
         click.echo(f"no runs in {out}", err=True)
-        return
-    lines = [
-        (
-            r.folder.name, r.document["model"]["name"], r.document["dataset"]["name"], r.document["protocol"]["name"],
-            "" if (auroc := r.mean()) is None else f"{auroc:.3f}", ", ".join(r.document["marks"]),
-        )
-        for r in found
-    ]  # fmt: skip
-    print_table(("RUN", "MODEL", "DATASET", "PROTOCOL", "AUROC", "MARKS"), lines)
+
+
+def _line(run: Result) -> tuple[str, ...]:
+    document, auroc = run.document, run.mean()
+    names = (document[part]["name"] for part in ("model", "dataset", "protocol"))
+    return (run.folder.name, *names, "" if auroc is None else f"{auroc:.3f}", ", ".join(document["marks"]))
 
 
 @click.command()
@@ -48,11 +59,11 @@ def verify(*, run: str, out: Path, as_json: bool) -> None:
 
     RUN is a run's folder, its result.json, or a unique prefix of its id. Exit code 1 where something differs.
     """
+    from mitozoo.engine.verification import verify_run
     from mitozoo.results.run_folder import find_run
-    from mitozoo.results.verify import verify as check
 
     folder = find_run(run, out)
-    checked = check(folder)
+    checked = verify_run(folder)
     if as_json:
         from mitozoo.cli.tables import print_json
 

@@ -99,7 +99,9 @@ def _close_pairs(cells: Cells, sides: npt.NDArray[np.float64]) -> tuple[Rows, Ro
 
     centres = cells.table[["x", "y"]].to_numpy(dtype=float)
     found = [np.empty((0, 2), dtype=np.int64)]
-    for rows in cells.table.groupby("slide", sort=False).indices.values():
+    placed = np.flatnonzero(np.isfinite(centres).all(axis=1))  # of a released patch nobody may tell the place
+    for places in cells.table.iloc[placed].groupby("slide", sort=False).indices.values():
+        rows = placed[places]
         near = cKDTree(centres[rows]).query_pairs(sides[rows].max(), p=np.inf, output_type="ndarray")
         found.append(rows[near])
     pairs = np.concatenate(found)

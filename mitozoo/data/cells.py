@@ -19,6 +19,7 @@ from mitozoo.errors import DataError, MitozooError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mitozoo.data.annotations import RawCells
     from mitozoo.plugins.specs import DatasetSpec
 
 NEGATIVES = {"hard": ("hard",), "other": ("other",), "all": ("hard", "other")}
@@ -33,11 +34,11 @@ class Cells:
         spec: the dataset.
         root: the dataset's folder.
         table: one row a cell, sorted by cell_id, with a RangeIndex: cell_id, slide, case ('' unknown), group
-            ('<dataset>/<case or slide>'), file (relative to root), x and y (centre, px at full resolution), label
-            (int8, 1 positive), negative_kind ('' for positives, 'hard' or 'other'), split ('train', 'test' or ''),
-            mpp (um/px; NaN: the slide file's own), votes (1 positive or 0 for each person who voted, in a fixed order
-            of persons), and domain_<name> for each declared domain.
-        group_level: 'case' or 'slide': what a group is.
+            ('<dataset>/<case or slide>'), file (relative to root), x and y (centre, px at full resolution; NaN: a
+            released patch whose place nobody tells), label (int8, 1 positive), negative_kind ('' for positives, 'hard'
+            or 'other'), split ('train', 'test' or ''), mpp (um/px; NaN: the slide file's own), votes (1 positive or 0
+            for each person who voted, in a fixed order of persons), and domain_<name> for each declared domain.
+    group_level: 'case' or 'slide': what a group is.
     """
 
     spec: DatasetSpec
@@ -91,17 +92,39 @@ def read_cells(spec: DatasetSpec, root: Path, *, negatives: str = "hard", mpp: f
     """
     if negatives not in NEGATIVES:
         raise DataError(f"negatives is '{negatives}'; it must be one of {', '.join(NEGATIVES)}")
+    if spec.not_for_eval:
+        raise DataError(
+            f"dataset '{spec.name}' is not evaluated: {spec.not_for_eval}",
+            hint=f"What it holds: mitozoo describe {spec.name} --data DIR",
+        )
+    _, table = read_every_cell(spec, root, mpp=mpp)
+    kinds = table.pop("kind").to_numpy(dtype=object)
+    kept = table[np.isin(kinds, ("positive", *NEGATIVES[negatives]))]
+    _require_two_classes(spec, kinds, kept, negatives)
+    return Cells(spec, root, kept.sort_values("cell_id", ignore_index=True), spec.group)
+
+
+def read_every_cell(spec: DatasetSpec, root: Path, *, mpp: float | None = None) -> tuple[RawCells, pd.DataFrame]:
+    """Read and validate all labelled cells of any dataset, those out of its task too; no image is opened.
+
+    Returns:
+        What the label files hold, and the table of `Cells` in the files' order, with a column 'kind': 'positive',
+        'hard', 'other' or 'ignored'.
+
+    Raises:
+        DataError: a label file, a row or a value is not what it must be; the message names file and row.
+    """
     raw = read_annotations(spec, root)
     if raw.table.empty:
         raise DataError(f"{raw.source} holds no cells: it has not one {raw.row_word}")
-    for name in ("cell_id", "slide", "file"):
+    for name in ("cell_id", "file") if spec.not_for_eval else ("cell_id", "slide", "file"):
         raw.refuse(raw.table[name].str.strip() == "", lambda _, name=name: f"its {name} is empty")  # type: ignore[misc]
     ids = raw.table["cell_id"]
     raw.refuse(ids.duplicated(), lambda row: f"the cell_id {ids.iloc[row]!r} was there before; it must be unique")
     kinds = columns.kinds(spec, raw)
     table = pd.DataFrame({name: raw.table[name].tolist() for name in ("cell_id", "slide", "case", "file")})
     table["group"] = columns.groups(spec, raw)
-    table["x"], table["y"] = columns.coordinate(raw, "x"), columns.coordinate(raw, "y")
+    table["x"], table["y"] = columns.coordinate(spec, raw, "x"), columns.coordinate(spec, raw, "y")
     table["label"] = (kinds == "positive").astype(np.int8)
     table["negative_kind"] = np.where(kinds == "positive", "", kinds).tolist()
     table["split"] = columns.official_split(spec, raw)
@@ -109,9 +132,8 @@ def read_cells(spec: DatasetSpec, root: Path, *, negatives: str = "hard", mpp: f
     for name, pattern in spec.domains.items():
         table[f"domain_{name}"] = columns.domain(name, pattern, raw)
     table["mpp"] = columns.mpp(spec, raw, table, mpp)
-    kept = table[np.isin(kinds, ("positive", *NEGATIVES[negatives]))]
-    _require_two_classes(spec, kinds, kept, negatives)
-    return Cells(spec, root, kept.sort_values("cell_id", ignore_index=True), spec.group)
+    table["kind"] = kinds
+    return raw, table
 
 
 def select_data_folder(spec: DatasetSpec, data: Path | None) -> Path:

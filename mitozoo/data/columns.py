@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from mitozoo.plugins.specs import DatasetSpec
 
 
+SIDES = ("train", "test", "")
+
+
 def kinds(spec: DatasetSpec, raw: RawCells) -> npt.NDArray[np.object_]:
     """Return (n,) 'positive', 'hard', 'other' or 'ignored'."""
     labels = raw.table["raw_label"].tolist()
@@ -69,11 +72,13 @@ def _refuse_unknown_labels(
     )
 
 
-def coordinate(raw: RawCells, name: str) -> npt.NDArray[np.float64]:
-    """Return (n,) finite positions, px at full resolution."""
-    values = np.array([_number(value) for value in raw.table[name]])
+def coordinate(spec: DatasetSpec, raw: RawCells, name: str) -> npt.NDArray[np.float64]:
+    """Return (n,) finite positions, px at full resolution; NaN for a released patch whose place nobody tells."""
+    values = np.array([_number(value) for value in raw.table[name]], dtype=np.float64)
+    only_patches = spec.patch_px is not None or bool(spec.not_for_eval)
+    untold = only_patches and raw.table[["x", "y"]].isna().to_numpy().all()
     raw.refuse(
-        ~np.isfinite(values),
+        np.isinf(values) if untold else ~np.isfinite(values),
         lambda row: f"{name} is {_shorten(raw.table[name].iloc[row])}, and a position must be a finite number of px",
     )
     return values
@@ -110,6 +115,13 @@ def domain(name: str, pattern: str | SlideNames, raw: RawCells) -> list[str]:
 def official_split(spec: DatasetSpec, raw: RawCells) -> list[str]:
     """Return (n,) 'train' or 'test' by the official split, or '' where there is none."""
     slides, test = raw.table["slide"].tolist(), set(spec.test_slides)
+    if spec.split:
+        sides = fill_template(spec.split, raw.own, len(slides), source=raw.source)
+        raw.refuse(
+            [side not in SIDES for side in sides],
+            lambda row: f"its side of the official split is {_shorten(sides[row])}, and the sides are train and test",
+        )
+        return sides
     if not test:
         return [""] * len(slides)
     if lost := sorted(test - set(slides)):  # a name spelt otherwise would put a test slide into train
@@ -134,23 +146,33 @@ def mpp(spec: DatasetSpec, raw: RawCells, table: pd.DataFrame, override: float |
         values[:] = [by_domain[value] for value in domain]
     elif override is not None or spec.mpp is not None:
         values[:] = spec.mpp if override is None else override
+    elif "mpp" in raw.table:
+        told = raw.table["mpp"].tolist()
+        values[:] = [_number(value) for value in told]
+        raw.refuse(
+            [bool(text.strip()) and not np.isfinite(value) for text, value in zip(told, values, strict=True)],
+            lambda row: f"mpp is {_shorten(told[row])}, and microns per pixel are a number",
+        )
     else:
         return values
     low, high = PLAUSIBLE_MPP
     raw.refuse(
-        ~((values >= low) & (values <= high)),
+        (values < low) | (values > high) | (np.isnan(values) & (override is not None)),
         lambda row: f"{values[row]} um/px cannot be meant; a slide has {low} to {high}",
     )
     return values
 
 
 def groups(spec: DatasetSpec, raw: RawCells) -> list[str]:
-    """Return (n,) '<dataset>/<case or slide>'; the other level is never taken in place of an empty one."""
+    """Return (n,) '<dataset>/<case or slide>'; the other level is never taken in place of an empty one.
+
+    Only a dataset that is never evaluated may leave it unknown ('').
+    """
     level = spec.group
     names = raw.table[level].tolist()
     raw.refuse(
-        [not name.strip() for name in names],
+        [not name.strip() and not spec.not_for_eval for name in names],
         lambda _: f"its {level} is empty, and dataset '{spec.name}' is grouped by {level}",
         hint="A dataset without known cases says group='slide'.",
     )
-    return [f"{spec.name}/{name}" for name in names]
+    return [f"{spec.name}/{name}" if name.strip() else "" for name in names]

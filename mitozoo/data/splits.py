@@ -6,6 +6,7 @@ positions in them, so that `mitozoo verify` can repeat every split from a run's 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +50,7 @@ def outer_folds(
     Raises:
         SplitError: there is no official split, or it divides a group, or there are too few groups.
     """
-    has_official = bool((official != "").any())
+    has_official = bool((official != "").any())  # its cells without a side are neither trained on nor tested
     if recipe == "official" and not has_official:
         raise SplitError("this dataset has no official split", hint="Use --set split=grouped.")
     if has_official and recipe != "grouped":
@@ -75,13 +76,12 @@ def draw(labels: Labels, groups: Groups, train: Rows, *, fraction: float, seed: 
     Raises:
         NotEnoughLabels: fewer than 2 groups or 2 cells of a class were drawn.
     """
-    budget = round(fraction * len(train))
     order = _drawing_order(labels, groups, np.sort(train), seed, by)
-    rows = np.sort(order[:budget])
+    rows = np.sort(order[: round(fraction * len(train))])
     for label, word in ((1, "positive"), (0, "negative")):
         of_class = rows[labels[rows] == label]
         n_groups = len(np.unique(groups[of_class]))
-        if len(of_class) < 2 or n_groups < 2:
+        if n_groups < 2:  # two groups hold two cells
             raise NotEnoughLabels(
                 f"{len(rows)} training cells hold {len(of_class)} {word} cells in {n_groups} groups; needed are 2 in 2"
             )
@@ -89,16 +89,15 @@ def draw(labels: Labels, groups: Groups, train: Rows, *, fraction: float, seed: 
 
 
 def smallest_fraction(labels: Labels, groups: Groups, train: Rows, *, seed: int, by: str) -> float:
-    """Return the smallest fraction that `draw` accepts, rounded up to three digits; 1.0 where none below does."""
-    low, high = 0, len(train)
-    while low < high:  # more cells never hold fewer groups or classes
-        budget = (low + high) // 2
-        try:
-            draw(labels, groups, train, fraction=budget / len(train), seed=seed, by=by)
-            high = budget
-        except NotEnoughLabels:
-            low = budget + 1
-    return min(1.0, float(np.ceil(1000 * high / len(train)) / 1000))
+    """Return the smallest fraction, rounded up to three digits, that `draw` accepts; 1.0 where it accepts none."""
+    order = _drawing_order(labels, groups, np.sort(train), seed, by)
+    needed = 0
+    for label in (0, 1):
+        of_class = np.flatnonzero(labels[order] == label)
+        names = groups[order[of_class]]
+        in_second_group = of_class[names != names[:1]]
+        needed = max(needed, int(in_second_group[0]) + 1 if len(in_second_group) else len(order))
+    return math.ceil(1000 * needed / len(order)) / 1000
 
 
 def sample_groups(labels: Labels, groups: Groups, count: int, *, seed: int) -> Rows:
@@ -109,17 +108,13 @@ def sample_groups(labels: Labels, groups: Groups, count: int, *, seed: int) -> R
 def inner_folds(labels: Labels, groups: Groups, rows: Rows, *, folds: int, seed: int) -> list[Rows]:
     """Divide drawn rows into held-out parts of whole groups; an empty list where not even 2 folds can be made.
 
-    With fewer groups of a class than `folds`, 3 or 2 parts are made. Every complement holds both classes.
+    Every part holds both classes. With fewer groups of a class than `folds`, 3 or 2 parts are made.
     """
-    for count in dict.fromkeys((folds, *FALLBACK_INNER_FOLDS)):
-        if count > folds or min(_groups_of_class(labels, groups, rows)) < count:
-            continue
-        parts = _stratified_parts(labels[rows], groups[rows], count, seed)
-        held_out = [rows[part] for part in parts]
-        complements = [np.setdiff1d(rows, part) for part in held_out]
-        if all(len(np.unique(labels[rest])) == 2 for rest in complements):
-            return held_out
-    return []
+    fewest = min(_groups_of_class(labels, groups, rows))
+    count = next((count for count in (folds, *FALLBACK_INNER_FOLDS) if count <= min(folds, fewest)), None)
+    if count is None:
+        return []
+    return [rows[part] for part in _stratified_parts(labels[rows], groups[rows], count, seed)]
 
 
 def _groups_of_class(labels: Labels, groups: Groups, rows: Rows) -> tuple[int, int]:
@@ -141,10 +136,33 @@ def _grouped_folds(labels: Labels, groups: Groups, folds: int, seed: int) -> lis
 
 
 def _stratified_parts(labels: Labels, groups: Groups, count: int, seed: int) -> list[Rows]:
+    """Divide rows into `count` parts of whole groups, each with both classes, which lie in `count` groups or more."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    splitter = StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)
-    return [test for _, test in splitter.split(np.zeros(len(labels)), labels, groups)]
+    names, membership = np.unique(groups, return_inverse=True)
+    order = np.arange(len(names))
+    np.random.RandomState(seed).shuffle(order)
+    shuffled = np.argsort(order)[membership]  # shuffled here: what shuffle=True does has changed between versions
+    part_of_group = np.empty(len(names), dtype=np.int64)
+    for part, (_, rows) in enumerate(StratifiedGroupKFold(count).split(labels, labels, shuffled)):
+        part_of_group[membership[rows]] = part
+    cells = np.stack([np.bincount(membership[labels == label], minlength=len(names)) for label in (0, 1)])
+    _give_each_part_both_classes(part_of_group, cells, count)
+    return [np.flatnonzero(part_of_group[membership] == part) for part in range(count)]
+
+
+def _give_each_part_both_classes(part_of_group: Rows, cells: npt.NDArray[np.int64], count: int) -> None:
+    """Move the smallest group that can be spared into each part that lacks a class; `cells` is (2, groups)."""
+    holds = cells > 0
+    for label in (0, 1):
+        for part in range(count):
+            having = [np.bincount(part_of_group, held, minlength=count) for held in holds]  # groups of a class by part
+            if having[label][part]:
+                continue
+            spare = holds[label] & (having[label][part_of_group] > 1)
+            spare &= ~holds[1 - label] | (having[1 - label][part_of_group] > 1)
+            candidates = np.flatnonzero(spare)  # never empty: a part with two groups of a class can spare one of them
+            part_of_group[candidates[np.argmin(cells.sum(0)[candidates])]] = part
 
 
 def _require_sound(fold: Fold, labels: Labels, groups: Groups) -> None:
@@ -153,21 +171,21 @@ def _require_sound(fold: Fold, labels: Labels, groups: Groups) -> None:
         raise SplitError(f"the split divides {len(shared)} groups between train and test, among them '{shared[0]}'")
     for side, rows in (("training", fold.train), ("test", fold.test)):
         if len(np.unique(labels[rows])) < 2:
-            raise SplitError(f"fold {fold.index}: the {side} side holds cells of one class only")
+            held = "cells of one class only" if len(rows) else "no cells"
+            raise SplitError(f"fold {fold.index}: the {side} side holds {held}", hint="Try --set split=grouped.")
 
 
 def _drawing_order(labels: Labels, groups: Groups, train: Rows, seed: int, by: str) -> Rows:
     """Order training rows so that each prefix holds about the same mix of group kinds."""
-    random = np.random.default_rng([seed, len(train)])
-    shuffled = random.permutation(train)
+    random = np.random.RandomState([seed, len(train)])  # its stream, unlike a Generator's, is promised never to change
+    shuffled = random.permutation(len(train))
     if by == "cells":
-        return shuffled
+        return train[shuffled]
     names, membership = np.unique(groups[train], return_inverse=True)
-    rate = np.bincount(membership, labels[train], minlength=len(names)) / np.bincount(membership, minlength=len(names))
+    rate = np.bincount(membership, labels[train]) / np.bincount(membership)
     stratum = np.where(rate == 0, 0, np.where(rate == 1, 1, 2))
     place = np.empty(len(names))
     for kind in range(3):  # interleave the strata in proportion to their size
         members = random.permutation(np.flatnonzero(stratum == kind))
-        place[members] = (np.arange(len(members)) + random.random()) / max(1, len(members))
-    place_of_group = dict(zip(names, place, strict=True))
-    return shuffled[np.argsort([place_of_group[group] for group in groups[shuffled]], kind="stable")]
+        place[members] = (np.arange(len(members)) + random.random_sample()) / max(1, len(members))
+    return train[shuffled[np.argsort(place[membership[shuffled]], kind="stable")]]

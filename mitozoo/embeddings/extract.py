@@ -11,7 +11,6 @@ import numpy.typing as npt
 from mitozoo.embeddings.reading import read_ahead
 from mitozoo.embeddings.store import EmbeddingStore, RowKeys, Shard
 from mitozoo.errors import ModelError, StorageError
-from mitozoo.storage import require_free_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +29,7 @@ class Embedded:
     Attributes:
         vectors: (n, d) float32.
         pixels: (n,) digest of the pixels that were read for each cell, equal for equal windows.
-        computed: how many were not cached.
+        computed: how many were embedded anew: those that were not cached, and their shards' others.
     """
 
     vectors: npt.NDArray[np.float32]
@@ -46,6 +45,7 @@ def embed(
     device: str,
     batch_size: int,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_note: Callable[[str], None] = lambda text: None,
 ) -> Embedded:
     """Return the embeddings of all cells, computing those that are missing.
 
@@ -56,6 +56,7 @@ def embed(
         device: 'cuda', 'mps' or 'cpu'.
         batch_size: cells at once.
         on_progress: called with (done, total) after each batch.
+        on_note: told what a person should know, such as that batches are halved.
 
     Raises:
         ModelError: an embedding is not finite.
@@ -65,11 +66,12 @@ def embed(
     computed = 0
     for _ in range(2):  # a second time where a cached shard turns out to be damaged
         todo = store.missing(keys)
-        if todo.any():
-            needed = int(todo.sum()) * (store.key.embed_dim * 4 + 32) + 1_000_000
-            require_free_space(store.folder, needed, "the embedding cache")
-            _compute(plan, keys, todo, store, load(), device, batch_size, on_progress)
-            computed += int(todo.sum())
+        wanted = [rows for rows in shards(plan) if todo[rows].any()]
+        if wanted:
+            cells = sum(map(len, wanted))
+            store.require_room(cells)
+            _compute(plan, keys, wanted, store, load(), device, batch_size, on_progress, on_note)
+            computed += cells
         try:
             vectors, pixels = store.load(keys)
         except KeyError:
@@ -100,16 +102,17 @@ def shards(plan: PatchPlan) -> list[Rows]:
 def _compute(
     plan: PatchPlan,
     keys: RowKeys,
-    todo: npt.NDArray[np.bool_],
+    wanted: list[Rows],
     store: EmbeddingStore,
     encoder: Encoder,
     device: str,
     batch_size: int,
     on_progress: Callable[[int, int], None],
+    on_note: Callable[[str], None],
 ) -> None:
     from mitozoo.models.devices import place
+    from mitozoo.models.memory import Halving
 
-    wanted = [rows for rows in shards(plan) if todo[rows].any()]
     batches = [
         (shard, rows[start : start + batch_size])
         for shard, rows in enumerate(wanted)
@@ -117,16 +120,17 @@ def _compute(
     ]
     total, done = sum(map(len, wanted)), 0
     place(encoder, device)
+    forward = Halving(lambda patches: _forward(encoder, patches, store.key.precision, device), on_note)
     gathered: list[Shard] = []
     read = read_ahead(plan, encoder.spec.preprocessing, [rows for _, rows in batches])
     for index, (patches, pixels) in enumerate(read):
         shard, rows = batches[index]
-        vectors = _forward(encoder, patches, store.key.precision, device)
+        vectors = forward(patches)
         if not np.isfinite(vectors).all():
             cell = plan.cells.table["cell_id"].iloc[rows[~np.isfinite(vectors).all(axis=1)][0]]
             raise ModelError(
                 f"model '{store.key.model}' gives NaN or infinity for cell {cell} in {store.key.precision}",
-                hint="Try --precision fp32.",
+                hint="Try --precision fp32." if store.key.precision != "fp32" else None,
             )
         gathered.append(Shard(keys[rows], vectors, pixels))
         if index + 1 == len(batches) or batches[index + 1][0] != shard:

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
+import os
 import tempfile
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from mitozoo import storage
+from mitozoo.errors import StorageError
 from mitozoo.plugins.record import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 #: Raised whenever a golden-pixel or golden-embedding test changes, so that nothing older is found again.
 PIPELINE_VERSION = 1
 IN_MEMORY_BYTES = 512_000_000  # larger matrices lie in a mapped file, not in anonymous memory
+STATED = "mitozoo"  # one entry of metadata, since the order of several is left to chance
+OVERHEAD_BYTES = 1_000_000  # headers, and what a file system rounds up to
 
 T = TypeVar("T")
 RowKeys = npt.NDArray[np.uint8]  # (n, 16): which pixels of which file were seen, see `PatchPlan.row_keys`
@@ -70,27 +75,33 @@ class EmbeddingStore:
         self.key = key
         self._digest = key.digest()
         self.folder = (root or storage.home() / "embeddings") / f"{key.model}-{self._digest[:16]}"
+        self._damaged: set[Path] = set()  # ignored where they cannot be deleted
+
+    def require_room(self, cells: int) -> None:
+        """Raise `StorageError` unless so many further embeddings can be written."""
+        require_room(self.folder, cells * (4 * self.key.embed_dim + 32) + OVERHEAD_BYTES, "the embedding cache")
 
     def write(self, shard: Shard) -> None:
         """Keep a shard under a name made of its row keys; written whole or not at all."""
         from safetensors.numpy import save_file
 
-        name = hashlib.sha256(shard.rows.tobytes()).hexdigest()[:32]
+        path = self.folder / f"{hashlib.sha256(shard.rows.tobytes()).hexdigest()[:32]}.safetensors"
         tensors: dict[str, npt.NDArray[Any]] = {
             "rows": shard.rows,
             "embeddings": shard.embeddings,
             "pixels": shard.pixels,
         }
-        metadata: dict[str, str] = {"key": self._digest, "model": self.key.model, "sha256": _checksum(shard)}
-        with storage.write_whole(self.folder / f"{name}.safetensors") as unfinished:
-            save_file(tensors, unfinished, metadata=metadata)
+        stated = json.dumps({"key": self._digest, "sha256": _checksum(shard)})
+        with storage.write_whole(path) as unfinished:
+            save_file(tensors, unfinished, metadata={STATED: stated})
+        self._damaged.discard(path)
 
     def missing(self, rows: RowKeys) -> npt.NDArray[np.bool_]:
         """Return (n,) which rows no shard claims to hold; only `load` checks that it truly does."""
         absent = np.ones(len(rows), dtype=bool)
         wanted = _as_items(rows)
         for path in self._paths():
-            held = self._read(path, lambda file: file.get_tensor("rows"))
+            held = self._read(path, _row_keys)
             if held is not None:
                 absent &= ~np.isin(wanted, _as_items(held))
         return absent
@@ -101,12 +112,12 @@ class EmbeddingStore:
         Raises:
             KeyError: some rows are missing, or their shard was damaged and has been thrown away.
         """
-        embeddings = _allocate(len(rows), self.key.embed_dim)
+        embeddings = self._allocate(len(rows))
         pixels = np.zeros((len(rows), 16), dtype=np.uint8)
         found = np.zeros(len(rows), dtype=bool)
         wanted = _as_items(rows)
         for path in self._paths():
-            shard = self._read(path, partial(self._sound_shard, wanted=wanted[~found]))
+            shard = self._read(path, partial(_sound_shard, wanted=wanted[~found]))
             if shard is None:
                 continue
             held = _as_items(shard.rows)
@@ -120,17 +131,8 @@ class EmbeddingStore:
         return embeddings, pixels
 
     def _paths(self) -> list[Path]:
-        return sorted(p for p in self.folder.glob("*.safetensors") if not p.name.startswith(storage.TEMPORARY_PREFIX))
-
-    def _sound_shard(self, file: Any, wanted: npt.NDArray[np.void]) -> Shard | None:
-        rows = file.get_tensor("rows")
-        if not np.isin(_as_items(rows), wanted).any():
-            return None
-        shard = Shard(rows, file.get_tensor("embeddings"), file.get_tensor("pixels"))
-        metadata = file.metadata() or {}
-        if metadata.get("key") != self._digest or metadata.get("sha256") != _checksum(shard):
-            raise _DamagedShardError
-        return shard
+        whole = (p for p in self.folder.glob("*.safetensors") if not p.name.startswith(storage.TEMPORARY_PREFIX))
+        return sorted(path for path in whole if path not in self._damaged)
 
     def _read(self, path: Path, read: Callable[[Any], T]) -> T | None:
         """Apply `read` to an open shard; a file that is not what this store wrote is thrown away."""
@@ -138,17 +140,70 @@ class EmbeddingStore:
 
         try:
             with safe_open(path, framework="numpy") as file:
+                if _stated(file).get("key") != self._digest:
+                    raise _DamagedShardError
                 return read(file)
         except FileNotFoundError:  # another process has just thrown it away
             return None
         except (SafetensorError, _DamagedShardError):
-            with contextlib.suppress(OSError):  # a read-only cache keeps its damage, which is then ignored
+            self._damaged.add(path)
+            with contextlib.suppress(OSError):
                 path.unlink()
             return None
+        except OSError as error:
+            raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+
+    def _allocate(self, rows: int) -> npt.NDArray[np.float32]:
+        shape, needed = (rows, self.key.embed_dim), rows * self.key.embed_dim * 4
+        if needed <= IN_MEMORY_BYTES:
+            return np.empty(shape, dtype=np.float32)
+        folder = self.folder if os.access(self.folder, os.W_OK) else Path(tempfile.gettempdir())
+        storage.require_free_space(folder, needed, "a matrix of embeddings")
+        with tempfile.TemporaryFile(dir=folder) as file:  # the mapping outlives the file's name
+            return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
 
 
 class _DamagedShardError(Exception):
     """A shard's content is not what was written under its name."""
+
+
+def require_room(folder: Path, needed: int, purpose: str) -> None:
+    """Raise `StorageError` before work starts unless `needed` bytes can be written in a folder."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StorageError(
+            f"{purpose} cannot be written in {folder}: {error.strerror or error}",
+            hint="Point MITOZOO_HOME (caches) or --out (runs) to a folder that you can write to.",
+        ) from error
+    storage.require_free_space(folder, needed, purpose)
+
+
+def _row_keys(file: Any) -> RowKeys:
+    rows = file.get_tensor("rows")
+    if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != 16:
+        raise _DamagedShardError
+    return rows
+
+
+def _sound_shard(file: Any, wanted: npt.NDArray[np.void]) -> Shard | None:
+    """Return an open shard if it holds any wanted row, once its content is what was written."""
+    rows = _row_keys(file)
+    if not np.isin(_as_items(rows), wanted).any():
+        return None
+    shard = Shard(rows, file.get_tensor("embeddings"), file.get_tensor("pixels"))
+    if _stated(file).get("sha256") != _checksum(shard):
+        raise _DamagedShardError
+    return shard
+
+
+def _stated(file: Any) -> dict[str, str]:
+    try:
+        return dict(json.loads(file.metadata()[STATED]))
+    except (TypeError, KeyError, ValueError) as error:  # no metadata, or not ours
+        raise _DamagedShardError from error
 
 
 def _checksum(shard: Shard) -> str:
@@ -161,10 +216,3 @@ def _checksum(shard: Shard) -> str:
 
 def _as_items(rows: RowKeys) -> npt.NDArray[np.void]:
     return np.ascontiguousarray(rows).view("V16").reshape(-1)
-
-
-def _allocate(rows: int, columns: int) -> npt.NDArray[np.float32]:
-    if rows * columns * 4 <= IN_MEMORY_BYTES:
-        return np.empty((rows, columns), dtype=np.float32)
-    with tempfile.TemporaryFile() as file:  # the mapping outlives the file's name
-        return np.memmap(file, dtype=np.float32, mode="w+", shape=(rows, columns))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,13 @@ class EmbeddingTable:
     cell_ids: Sequence[str]
     vectors: npt.NDArray[np.float32]
     provenance: dict[str, Any]
+
+    def sha256(self) -> str:
+        """Return 64 hex digits over cells and vectors, whatever their order and the format of their file."""
+        digest = hashlib.sha256()
+        for row in sorted(range(len(self.cell_ids)), key=self.cell_ids.__getitem__):
+            digest.update(json.dumps(self.cell_ids[row]).encode() + self.vectors[row].tobytes())
+        return digest.hexdigest()
 
     def of(self, cell_ids: Sequence[str], name: str) -> npt.NDArray[np.float32]:
         """Return the vectors of these cells, in their order.
@@ -97,22 +105,33 @@ def _read_safetensors(path: Path) -> EmbeddingTable:
             metadata, vectors = file.metadata() or {}, file.get_tensor("vectors")
     except SafetensorError as error:
         raise ValueError(str(error)) from error
+    if "cell_ids" not in metadata:
+        raise ValueError("its metadata has no cell_ids, a JSON list as text")
     cell_ids = [str(cell_id) for cell_id in json.loads(metadata["cell_ids"])]
     return EmbeddingTable(cell_ids, vectors.astype(np.float32), _provenance(metadata.get("provenance")))
 
 
 def _read_parquet(path: Path) -> EmbeddingTable:
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, columns=["cell_id", "vector"])
-        vectors = np.array(table["vector"].to_pylist(), dtype=np.float32)
-    except (pa.ArrowException, KeyError) as error:
+        table = pq.read_table(path)
+        absent = {"cell_id", "vector"} - set(table.column_names)
+        if absent:
+            raise ValueError(f"it has no column {' and '.join(sorted(absent))}")
+        column = table["vector"].combine_chunks()
+        lengths = set(pc.list_value_length(column).to_pylist())
+        if column.null_count or len(lengths) > 1:
+            raise ValueError(f"its vectors have {len(lengths)} different lengths, or some are null")
+        values = pc.list_flatten(column).to_numpy(zero_copy_only=False).astype(np.float32)
+    except pa.ArrowException as error:
         raise ValueError(str(error)) from error
     metadata = table.schema.metadata or {}
     text = metadata.get(b"provenance", b"{}").decode()
-    return EmbeddingTable([str(c) for c in table["cell_id"].to_pylist()], vectors, _provenance(text))
+    ids = [str(cell_id) for cell_id in table["cell_id"].to_pylist()]
+    return EmbeddingTable(ids, values.reshape(len(ids), -1) if ids else values, _provenance(text))
 
 
 def _provenance(text: str | None) -> dict[str, Any]:

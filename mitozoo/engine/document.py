@@ -17,12 +17,12 @@ from mitozoo.results.scoring import CellColumns, score
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mitozoo.data.cells import Cells
     from mitozoo.data.patches import PatchPlan
     from mitozoo.data.splits import Fold
     from mitozoo.engine.fits import Fitter
     from mitozoo.engine.progress import Progress
     from mitozoo.engine.request import Request
+    from mitozoo.engine.seen import Seen
     from mitozoo.engine.subject import BroughtEmbeddings
     from mitozoo.plugins.names import Registered
     from mitozoo.plugins.specs import DatasetSpec
@@ -39,20 +39,20 @@ def result_document(
     dataset: Registered[DatasetSpec],
     protocol: Protocol,
     request: Request,
-    cells: Cells,
-    plan: PatchPlan | None,
+    seen: Seen,
     folds: Sequence[Fold],
     rows: Sequence[ResultRow],
     audit: dict[str, Any],
     files: dict[str, str],
 ) -> dict[str, Any]:
     """Return the document of a run: the same for every run of the same thing."""
-    spec = dataset.spec
+    spec, cells = dataset.spec, seen.cells
     positives = int(cells.labels.sum())
     scored = score(CellColumns.of(cells.table), folds, rows)
     return {
         "schema": SCHEMA,
         "run_id": run_id(identity),
+        "identity": identity,
         "model": subject.document(),
         "dataset": {
             "name": spec.name,
@@ -82,8 +82,8 @@ def result_document(
             "parameters": protocol.parameters(),
         },
         "precision": identity["precision"],
-        "geometry": _geometry(protocol, subject, plan),
-        "marks": _marks(subject, spec, protocol, request, plan, folds, rows),
+        "geometry": _geometry(protocol, subject, seen.plan),
+        "marks": _marks(subject, spec, protocol, seen, folds, rows),
         "contamination": subject.contamination(spec),
         **scored,
         "audit": audit,
@@ -137,21 +137,21 @@ def _marks(
     subject: RegisteredModel | BroughtEmbeddings,
     spec: DatasetSpec,
     protocol: Protocol,
-    request: Request,
-    plan: PatchPlan | None,
+    seen: Seen,
     folds: Sequence[Fold],
     rows: Sequence[ResultRow],
 ) -> list[str]:
     """Return what a table must show beside the number."""
     tested = len({row.axes.fold for row in rows})
+    skipped = seen.plan.skipped if seen.plan else ()
     marks = {
         "synthetic data": spec.synthetic,
-        f"only {request.limit} cells": request.limit is not None,
+        f"only {len(seen.cells):,} cells": seen.limited,
         f"{tested} of {len(folds)} folds": tested < len(folds),
-        "brought embeddings": plan is None,
+        "brought embeddings": seen.plan is None,
         "protocol changed by --set": "+" in protocol.name,
         "short, not a result": protocol.name.startswith("end-to-end-short"),
-        f"{len(plan.skipped) if plan else 0} unreadable cells left out": bool(plan and plan.skipped),
+        f"{len(skipped):,} unreadable cells left out": bool(skipped),
         "patch-only dataset": spec.patch_px is not None,
         "a control, not a model": isinstance(subject, RegisteredModel) and subject.spec.controls_only,
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mitozoo.embeddings.extract import Embedded, embed
 from mitozoo.embeddings.store import PIPELINE_VERSION, EmbeddingKey, EmbeddingStore, require_room
 from mitozoo.embeddings.table import EmbeddingTable, require_suffix, write_embeddings
+from mitozoo.engine.find_model import find_model
 from mitozoo.engine.request import Request
 from mitozoo.engine.seen import see
 from mitozoo.engine.subject import RegisteredModel
@@ -31,7 +32,7 @@ def embed_dataset(
     """Write a model's embeddings of a dataset to a file, and return their number.
 
     Args:
-        model: name of a registered model.
+        model: name of a registered model, or its place (see `find_model`).
         dataset: name of a registered dataset.
         output: a .safetensors or .parquet file.
         progress: listens to what happens.
@@ -41,7 +42,7 @@ def embed_dataset(
     require_suffix(output)
     settings = {} if crop_um is None else {"window_um": str(crop_um)}
     request = Request(model=model, dataset=dataset, settings=settings, **asked)
-    subject = RegisteredModel(load_registry().model(model))
+    subject = RegisteredModel(find_model(model), request.weights)
     found = load_registry().dataset(dataset)
     protocol = override(find_protocol(request.protocol), request.settings)
     with progress.stage("cells"):
@@ -74,4 +75,7 @@ def embed_with(
     )
     together = batch_size or BATCH_SIZE[device.split(":")[0]]
     with progress.stage("embeddings") as advance:
-        return embed(plan, EmbeddingStore(key), model.load, device=device, batch_size=together, on_progress=advance)
+        return embed(
+            plan, EmbeddingStore(key), model.load, device=device, batch_size=together, on_progress=advance,
+            on_note=progress.note,
+        )  # fmt: skip

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mitozoo.data.audit import audit_split, require_no_leak
-from mitozoo.data.splits import Fold, NotEnoughLabels, draw, outer_folds
+from mitozoo.data.splits import Fold, NotEnoughLabels, outer_folds
+from mitozoo.embeddings.store import OVERHEAD_BYTES, PIPELINE_VERSION, require_room
 from mitozoo.engine.document import compute_record, result_document
+from mitozoo.engine.find_model import find_model
 from mitozoo.engine.fits import Fitter, FrozenFitter, TrainingFitter
 from mitozoo.engine.progress import Progress
 from mitozoo.engine.request import Request
@@ -23,13 +25,17 @@ from mitozoo.protocols.spec import override
 from mitozoo.results.result import Result
 from mitozoo.results.row import SKIPPED, Axes, ResultRow
 from mitozoo.results.run_folder import RESULT, RunFolder, run_id
+from mitozoo.results.scoring import CellColumns, labelled_rows
 from mitozoo.results.tables import CELLS, PREDICTIONS, SPLITS, cell_table, prediction_table, split_table, write_table
-from mitozoo.storage import content_id
+from mitozoo.storage import content_ids
 
 if TYPE_CHECKING:
     from mitozoo.plugins.names import Registered
     from mitozoo.plugins.specs import DatasetSpec
     from mitozoo.protocols.spec import Protocol
+
+BYTES_OF_A_CELL = 200  # in the files of one row: positions, scores, and its lines in the tables
+WEIGHTS_IN_A_CHECKPOINT = 4  # the network's, the best so far, and two moments of the optimiser
 
 
 def evaluate(
@@ -38,7 +44,7 @@ def evaluate(
     """Evaluate a model on a dataset by a protocol and return the result, computing only what is not there yet.
 
     Args:
-        model: name of a registered model; None with `embeddings`.
+        model: name of a registered model, or its place (see `find_model`); None with `embeddings`.
         dataset: name of a registered dataset.
         progress: listens to what happens.
         **asked: any further attribute of `Request`.
@@ -56,14 +62,18 @@ class _Evaluation:
     def __init__(self, request: Request, progress: Progress) -> None:
         self.request, self.progress = request, progress
         self.protocol: Protocol = override(find_protocol(request.protocol), request.settings)
+        if isinstance(self.protocol, EndToEnd) and request.batch_size is not None:
+            raise ProtocolError(
+                f"protocol '{self.protocol.name}' states its own batch size, since that changes its numbers",
+                hint=f"Say --set batch_size={request.batch_size}, which makes another protocol of it.",
+            )
         self.subject = self._subject()
         self.dataset: Registered[DatasetSpec] = load_registry().dataset(request.dataset)
 
     def run(self) -> Result:
         with self.progress.stage("cells"):
-            self.cells, self.plan = see(
-                self.dataset.spec, self.request, self.subject, self.protocol, self.request.settings
-            )
+            self.seen = see(self.dataset.spec, self.request, self.subject, self.protocol)
+            self.cells, self.plan = self.seen.cells, self.seen.plan
             self.folds = self._folds()
             require_no_leak(self._audit(pixels=None))
         self.device, self.precision = self._device()
@@ -73,8 +83,9 @@ class _Evaluation:
         with folder.locked():
             missing = [axes for axes in wanted if not folder.has(axes)]
             stored = folder.result()
-            if stored is not None and not missing and _is_up_to_date(stored, folder):
+            if stored is not None and folder.holds(stored) and not missing:
                 return Result(stored, folder.path)
+            require_room(folder.path, self._bytes_of(len(missing)), "the run folder")
             fitter = self._fitter(folder)
             pixels = fitter.prepare()
             self._fit(missing, fitter, folder)
@@ -87,7 +98,7 @@ class _Evaluation:
 
     def _subject(self) -> RegisteredModel | BroughtEmbeddings:
         if self.request.model is not None:
-            return RegisteredModel(load_registry().model(self.request.model))
+            return RegisteredModel(find_model(self.request.model), self.request.weights)
         from mitozoo.embeddings.table import read_embeddings
 
         assert self.request.embeddings is not None
@@ -134,6 +145,7 @@ class _Evaluation:
             "negatives": self.request.negatives,
             "protocol": self.protocol.hash,
             "precision": self.precision,
+            "pipeline": None if self.plan is None else PIPELINE_VERSION,
         }
 
     def _folder_name(self, identifier: str) -> str:
@@ -149,6 +161,13 @@ class _Evaluation:
             for fold in self.folds[: self.request.folds]
         ]
 
+    def _bytes_of(self, rows: int) -> int:
+        """Return what further rows take on the disk, generously, with the tables over all of them."""
+        needed = BYTES_OF_A_CELL * len(self.cells) * (rows + 1) + OVERHEAD_BYTES
+        if isinstance(self.protocol, EndToEnd) and isinstance(self.subject, RegisteredModel):
+            needed += self.subject.weight_bytes * (rows + WEIGHTS_IN_A_CHECKPOINT)
+        return needed
+
     def _fitter(self, folder: RunFolder) -> Fitter:
         if isinstance(self.protocol, EndToEnd):
             assert isinstance(self.subject, RegisteredModel)
@@ -163,12 +182,12 @@ class _Evaluation:
         )  # fmt: skip
 
     def _fit(self, missing: list[Axes], fitter: Fitter, folder: RunFolder) -> None:
-        labels, groups, by = self.cells.labels, self.cells.groups, self.protocol.fraction_of
+        columns = CellColumns.of(self.cells.table)
         with self.progress.stage(fitter.stage, fitter.unit) as advance:
             for number, axes in enumerate(missing):
                 fold = self.folds[axes.fold]
                 try:
-                    train = draw(labels, groups, fold.train, fraction=axes.fraction, seed=axes.seed, by=by)
+                    train = labelled_rows(columns, fold.train, axes, self.protocol.fraction_of)
                 except NotEnoughLabels as reason:
                     folder.write_row(ResultRow(axes, SKIPPED, str(reason)))
                 else:
@@ -182,13 +201,9 @@ class _Evaluation:
         write_table(split_table(ids, rows), folder.path / SPLITS)
         write_table(prediction_table(ids, rows), folder.path / PREDICTIONS)
         files = [folder.path / name for name in (CELLS, SPLITS, PREDICTIONS)] + folder.row_files()
+        names = [path.relative_to(folder.path).as_posix() for path in files]
         return result_document(
             identity=identity, subject=self.subject, dataset=self.dataset, protocol=self.protocol, request=self.request,
-            cells=self.cells, plan=self.plan, folds=self.folds, rows=rows, audit=self._audit(pixels),
-            files={path.relative_to(folder.path).as_posix(): content_id(path) for path in files},
+            seen=self.seen, folds=self.folds, rows=rows, audit=self._audit(pixels),
+            files=dict(zip(names, content_ids(files), strict=True)),
         )  # fmt: skip
-
-
-def _is_up_to_date(document: dict[str, Any], folder: RunFolder) -> bool:
-    """Tell whether a document holds all rows of its folder; a killed call may have appended some since."""
-    return {entry["row_id"] for entry in document["scores"]} == {path.stem for path in folder.row_files()}

@@ -20,7 +20,7 @@ class Request:
     """The arguments of `mitozoo eval`, with their defaults; paths and settings may be given as text or as values.
 
     Attributes:
-        model: name of a registered model; None where `embeddings` are brought.
+        model: name of a registered model, or its place (see `find_model`); None where `embeddings` are brought.
         dataset: name of a registered dataset.
         data: the dataset's folder; None: the one that it makes itself.
         protocol: name of a protocol.
@@ -36,6 +36,7 @@ class Request:
         mpp: microns per pixel of every slide, in place of the dataset's.
         skip_unreadable: leave out, and record, cells whose slide cannot be read.
         embeddings: a file of embeddings, in place of a model.
+        weights: the user's own copy of the model's weight file; None: where its source finds it.
         out: folder of the runs.
     """
 
@@ -55,10 +56,11 @@ class Request:
     mpp: float | None = None
     skip_unreadable: bool = False
     embeddings: Path | None = None
+    weights: Path | None = None
     out: Path = Path("runs")
 
     def __post_init__(self) -> None:
-        for name in ("data", "embeddings", "out"):
+        for name in ("data", "embeddings", "weights", "out"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, Path(path))
         object.__setattr__(self, "settings", {key: _as_text(value) for key, value in self.settings.items()})
@@ -69,6 +71,8 @@ class Request:
                 "an evaluation needs a model, or embeddings in place of one",
                 hint="Say --model NAME (see mitozoo models) or --embeddings FILE.",
             )
+        if self.weights is not None and self.model is None:
+            raise MitozooError("--weights are a model's, and --embeddings stand in place of one", hint="Leave one out.")
         if not self.fractions or not all(0 < fraction <= 1 for fraction in self.fractions):
             raise ProtocolError(
                 f"fractions are {', '.join(f'{f:g}' for f in self.fractions)}; each must be above 0 and at most 1"
@@ -84,9 +88,10 @@ class Request:
 
     def require_known_names(self) -> None:
         """Raise `UnknownNameError` for a model or dataset that no plugin offers; imports nothing heavy."""
+        from mitozoo.models.on_the_spot import is_on_the_spot
         from mitozoo.plugins.registry import load_registry
 
-        if self.model is not None:
+        if self.model is not None and not is_on_the_spot(self.model):
             load_registry().model(self.model)
         load_registry().dataset(self.dataset)
 

@@ -9,6 +9,7 @@ from mitozoo.data.cells import Cells, read_cells, select_data_folder
 from mitozoo.data.patches import Geometry, PatchPlan, plan_patches
 from mitozoo.data.splits import sample_groups
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
+from mitozoo.errors import DataError
 
 if TYPE_CHECKING:
     from mitozoo.engine.request import Request
@@ -31,15 +32,14 @@ class Seen:
     limited: bool
 
 
-def see(
-    spec: DatasetSpec, request: Request, subject: RegisteredModel | BroughtEmbeddings, protocol: Protocol
-) -> Seen:
+def see(spec: DatasetSpec, request: Request, subject: RegisteredModel | BroughtEmbeddings, protocol: Protocol) -> Seen:
     """Return the cells and their windows, checked before any work starts.
 
     A dataset of released patches is seen patch by patch, whole, unless a window is asked for by name.
     """
     root = select_data_folder(spec, request.data)
     cells = read_cells(spec, root, negatives=request.negatives, mpp=request.mpp)
+    _require_undivided_slides(cells)
     limited = request.limit is not None and request.limit < len(cells)
     if limited:
         assert request.limit is not None
@@ -55,3 +55,15 @@ def see(
         skip_unreadable=request.skip_unreadable,
     )
     return Seen(plan.cells, plan, limited)
+
+
+def _require_undivided_slides(cells: Cells) -> None:
+    """Raise `DataError` for a slide of two groups: its windows could show both sides of a split."""
+    groups = cells.table.groupby("slide", sort=True)["group"].nunique()
+    divided = groups[groups > 1]
+    if len(divided):
+        raise DataError(
+            f"{len(divided)} slides of dataset '{cells.spec.name}' hold cells of several {cells.group_level}s, such as "
+            f"{divided.index[0]}",
+            hint="Give each part of such a slide a slide name of its own, with one image file for all.",
+        )

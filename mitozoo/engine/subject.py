@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mitozoo import storage
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -30,9 +28,10 @@ class Subject(Protocol):
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A model that a plugin offers; loading it is put off until something must be computed."""
+    """A model that a plugin or its place offers; loading it is put off until something must be computed."""
 
     registered: Registered[ModelSpec]
+    weights: Path | None = None  # the user's own copy of its weight file
 
     @property
     def spec(self) -> ModelSpec:
@@ -47,9 +46,9 @@ class RegisteredModel:
     @property
     def weights_sha256(self) -> str:
         """Of its weights; asks for the file, not for torch."""
-        from mitozoo.models.weights import weights_sha256
+        from mitozoo.models.weights import model_weights_sha256
 
-        return weights_sha256(self.spec.load)
+        return model_weights_sha256(self.spec, file=self.weights)
 
     @property
     def weight_bytes(self) -> int:
@@ -59,13 +58,13 @@ class RegisteredModel:
 
         if self.spec.parameters is not None:
             return 4 * self.spec.parameters
-        return locate(self.spec.load).stat().st_size if isinstance(self.spec.load, Source) else 0
+        return locate(self.spec.load, file=self.weights).stat().st_size if isinstance(self.spec.load, Source) else 0
 
     def load(self) -> Encoder:
         """Build the encoder with its weights."""
         from mitozoo.models.encoder import load_encoder
 
-        return load_encoder(self.spec)
+        return load_encoder(self.spec, weights=self.weights)
 
     def document(self) -> dict[str, Any]:
         """Return the 'model' part of a result document."""
@@ -99,9 +98,8 @@ class BroughtEmbeddings:
 
     def document(self) -> dict[str, Any]:
         """Return the 'model' part of a result document."""
-        sha256 = storage.content_id(self.path)
         return {
-            "name": self.name, "plugin": None, "version": None, "fingerprint": sha256,
+            "name": self.name, "plugin": None, "version": None, "fingerprint": self.table.sha256(),
             "embed_dim": int(self.table.vectors.shape[1]), "weights_sha256": None, "provenance": self.table.provenance,
         }  # fmt: skip
 

@@ -48,6 +48,9 @@ def place(network: torch.nn.Module, device: str) -> torch.nn.Module:
     import torch
 
     convolutions = sum(isinstance(module, torch.nn.Conv2d) for module in network.modules())
-    if convolutions > 1:  # a transformer has one, its patch embedding
-        return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network.to(device)
+    try:
+        if convolutions > 1:  # a transformer has one, its patch embedding
+            return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network.to(device)
+    except torch.cuda.OutOfMemoryError as error:
+        raise ModelError(f"the memory of {device} does not hold the network", hint="Try --device cpu.") from error

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from mitozoo.errors import ModelError
-from mitozoo.models.loaders import TimmSource, build_network, load_network
+from mitozoo.models.loaders import build_network, load_network
 from mitozoo.models.preprocessing import normalise
+from mitozoo.models.requirements import require_packages
+from mitozoo.plugins.sources import Source
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mitozoo.plugins.specs import ModelSpec
 
 
@@ -49,13 +53,18 @@ class Encoder(torch.nn.Module):
         return mean if pooling == "mean" else torch.cat((features[:, 0], mean), dim=1)
 
 
-def load_encoder(spec: ModelSpec) -> Encoder:
+def load_encoder(spec: ModelSpec, *, weights: Path | None = None) -> Encoder:
     """Load a spec's encoder on the CPU, in evaluation mode, and check it on one image.
+
+    Args:
+        spec: what a plugin declared.
+        weights: the user's own copy of the weight file, in place of the one that the source would find.
 
     Raises:
         ModelError: it cannot be loaded, or its output or prefix tokens are not as declared.
     """
-    network, sha256 = load_network(spec.load)
+    require_packages(spec)
+    network, sha256 = load_network(spec.load, file=weights)
     return _checked(Encoder(spec, network, sha256))
 
 
@@ -65,8 +74,9 @@ def random_encoder(spec: ModelSpec, seed: int) -> Encoder:
     Raises:
         ModelError: the spec's network cannot be built apart from its weights.
     """
-    if not isinstance(spec.load, TimmSource):
+    if not isinstance(spec.load, Source):
         raise ModelError(f"model '{spec.name}' cannot be built without its weights")
+    require_packages(spec)
     return _checked(Encoder(spec, build_network(spec.load, seed=seed), f"random-{seed}"))
 
 

@@ -3,62 +3,105 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
-import os
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mitozoo import storage
 from mitozoo.errors import ModelError
-from mitozoo.plugins.sources import PackagedWeights, Source, TimmHub
+from mitozoo.models.download import download
+from mitozoo.models.hub import OWN_FOLDER, hub_file, inside, own_file, place_hint
+from mitozoo.plugins.sources import Checkpoint, OpenClipHub, PackagedWeights, Source, TimmHub, TransformersHub
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mitozoo.plugins.specs import ModelSpec
 
 #: Stands where a sha256 would, for a load function: its weights are its own affair.
 FUNCTION = "function"
 
 
-@functools.singledispatch
-def locate(source: Source) -> Path:
+def model_weights_sha256(spec: ModelSpec, *, file: Path | None = None) -> str:
+    """Return the sha256 of a model's weights, and name the model where that fails. See `weights_sha256`."""
+    try:
+        return weights_sha256(spec.load, file=file)
+    except ModelError as error:
+        page = f"Its authors' page: {spec.reference}"
+        raise ModelError(
+            f"model '{spec.name}': {error.message}", hint=f"{error.hint}\n{page}" if error.hint else page
+        ) from error
+
+
+def weights_sha256(source: Source | Callable[..., Any], *, file: Path | None = None) -> str:
+    """Return the sha256 of a source's weight file.
+
+    For a load function it is that of the file which its attribute `weights` names (a path, relative to the function's
+    own file), else 'function'.
+
+    Args:
+        source: a source record or a load function.
+        file: the user's own copy of the weight file, in place of the one that the source would find.
+
+    Raises:
+        ModelError: there is no such file, or it is not the declared one.
+    """
+    if not isinstance(source, Source):
+        return _function_weights(source, file)
+    path = locate(source, file=file)
+    measured, declared = storage.content_id(path), getattr(source, "sha256", None)
+    if declared is not None and measured != declared:
+        raise ModelError(
+            f"refused {path}: its sha256 is {measured}, but the model declares {declared}",
+            hint="The file is damaged or another version: delete it and run the same command again."
+            if file is None
+            else "Weights of your own are another model: give them a spec of their own (see: mitozoo new model NAME), "
+            "or say --model FILE.py:NAME.",
+        )
+    return measured
+
+
+def locate(source: Source, *, file: Path | None = None) -> Path:
     """Return the weight file of a source, fetched first where it must be.
 
     Raises:
         ModelError: the file is not here and cannot be fetched; says what to install, ask for or put where.
     """
+    if file is None:
+        return _locate(source)
+    if not file.is_file():
+        raise ModelError(f"there is no weight file {file}", hint="Give --weights the path of a file.")
+    return file
+
+
+@functools.singledispatch
+def _locate(source: Source) -> Path:
     raise ModelError(
         f"this version of mitozoo knows no weight file for a {type(source).__name__}",
         hint="Try: pip install --upgrade mitozoo",
     )
 
 
-def weights_sha256(source: Source | Callable[..., Any]) -> str:
-    """Return the sha256 of a source's weight file; 'function' for a load function.
-
-    Raises:
-        ModelError: there is no such file, or it is not the declared one.
-    """
-    if not isinstance(source, Source):
-        return FUNCTION
-    path = locate(source)
-    measured, declared = storage.content_id(path), getattr(source, "sha256", None)
-    if declared is not None and measured != declared:
-        raise ModelError(
-            f"refused {path}: its sha256 is {measured}, but the model declares {declared}",
-            hint="The file is damaged or another version: delete it and run the same command again.",
-        )
-    return measured
+@_locate.register(TimmHub)
+@_locate.register(TransformersHub)
+@_locate.register(OpenClipHub)
+def _in_hub(source: TimmHub | TransformersHub | OpenClipHub) -> Path:
+    return hub_file(source.repo, source.filename, source.revision)
 
 
-@locate.register(PackagedWeights)
+@_locate.register(PackagedWeights)
 def _in_package(source: PackagedWeights) -> Path:
     """Find the file in an installed package's folder, without importing the package."""
+    if (own := own_file(f"{source.package}/{source.path}")) is not None:
+        return own
     distribution = source.package.replace("_", "-")
     package = importlib.util.find_spec(source.package) if source.package.isidentifier() else None
     if package is None or not package.submodule_search_locations:
         raise ModelError(f"the package {source.package} is not installed", hint=f"Try: pip install {distribution}")
     folder = Path(package.submodule_search_locations[0])
-    path = _inside(folder, source.path)
+    path = inside(folder, source.path)
     if not path.is_file():
         raise ModelError(
             f"the package {source.package} holds no file {source.path}",
@@ -67,35 +110,37 @@ def _in_package(source: PackagedWeights) -> Path:
     return path
 
 
-@locate.register(TimmHub)
-def _in_hub(source: TimmHub) -> Path:
-    """Find the file where the user put it, else in the hub's local cache, else on the hub."""
-    own_folder = os.environ.get("MITOZOO_WEIGHTS")
-    wanted = f"{source.repo}/{source.filename}"
-    if own_folder and (own := _inside(Path(own_folder).expanduser(), wanted)).is_file():
+@_locate.register(Checkpoint)
+def _published(source: Checkpoint) -> Path:
+    """Find a checkpoint in a hub repository, at its address, or where the user put it."""
+    if source.repo:
+        return hub_file(source.repo, source.filename, source.revision)
+    if (own := own_file(source.filename)) is not None:
         return own
-
-    from huggingface_hub import constants, hf_hub_download
-    from huggingface_hub.errors import GatedRepoError
-
-    try:  # a pinned commit that is in the cache is answered from there, without a connection
-        return Path(hf_hub_download(source.repo, source.filename, revision=source.revision))
-    except GatedRepoError as error:
+    if not source.url:
         raise ModelError(
-            f"{source.repo} is gated: its owners grant access to each user, and not yet to you",
-            hint=f"Ask for access at {constants.ENDPOINT}/{source.repo}, then type: hf auth login",
-        ) from error
-    except Exception as error:  # the client's own errors, those of its HTTP library, and a full disk
-        reason = str(error.__cause__ or error).strip().partition("\n")[0] or type(error).__name__
+            f"{source.filename} has no address that a program can fetch it from",
+            hint=f"Fetch it by hand from its authors, put it at DIR/{source.filename} and set {OWN_FOLDER}=DIR.",
+        )
+    address = hashlib.sha256(source.url.encode()).hexdigest()[:16]  # two models may name their files alike
+    kept = inside(storage.home() / "weights" / address, source.filename)
+    if not kept.is_file():
+        try:
+            download(source.url, kept, sha256=source.sha256)
+        except ModelError as error:
+            raise ModelError(error.message, hint=error.hint or place_hint(source.filename)) from error
+    return kept
+
+
+def _function_weights(function: Callable[..., Any], file: Path | None) -> str:
+    if file is not None:
         raise ModelError(
-            f"cannot fetch {source.filename} of {source.repo} at revision {source.revision}: {reason}",
-            hint=f"Without a connection, put the file at DIR/{wanted} and set MITOZOO_WEIGHTS=DIR"
-            + (f" (now {own_folder}, where it is not)." if own_folder else "."),
-        ) from error
-
-
-def _inside(folder: Path, relative: str) -> Path:
-    path = (folder / relative).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise ModelError(f"the weight file {relative} would lie outside {folder}")
-    return path
+            "this model is loaded by a function, which reads its weights itself: --weights cannot replace them"
+        )
+    declared = getattr(function, "weights", None)
+    if declared is None:
+        return FUNCTION
+    path = Path(inspect.getfile(function)).parent / declared
+    if not path.is_file():
+        raise ModelError(f"there is no weight file {path}, which the load function {function.__qualname__} names")
+    return storage.content_id(path)

@@ -9,7 +9,7 @@ from mitozoo.errors import SpecError
 from mitozoo.plugins.record import Record, record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 class Source(Record):
@@ -28,6 +28,8 @@ class TimmHub(Source):
         filename: weight file in the repository (safetensors, or a torch state dict).
         sha256: of that file, verified on load; None where nobody has published or measured it.
         kwargs: arguments of `timm.create_model`; classes as text, 'timm.layers:SwiGLUPacked'.
+        resample_positions: hand the file's tensors to timm's own filter for the architecture first, which resamples
+            position embeddings to the network's grid (weights of 518 px run at 224) and knows DINOv2's own key names.
     """
 
     architecture: str
@@ -36,12 +38,11 @@ class TimmHub(Source):
     filename: str
     sha256: str | None
     kwargs: Mapping[str, Any]
+    resample_positions: bool = False
 
     def validate(self) -> None:
         """Refuse a revision or checksum that pins nothing."""
-        _check_revision(self.revision)
-        if self.sha256 is not None:
-            _check_hex("sha256", self.sha256, 64)
+        _check_pins(self.revision, self.sha256)
 
 
 @record
@@ -85,7 +86,7 @@ class TransformersHub(Source):
         model_class: 'transformers:ViTModel', or 'transformers:AutoModel' with remote code.
         kwargs: arguments of the class, such as {'add_pooling_layer': False}.
         output: what the network gives: 'last_hidden_state' (tokens), 'pooler_output', 'image_features'
-            (`get_image_features`), or 'encode_image' (a method of remote code).
+            (`get_image_features`; the text tower is left out), or 'encode_image' (a method of remote code).
         trust_remote_code: the repository's own code must run; it does so only at this revision, and only after the
             user's --trust-remote-code.
     """
@@ -101,9 +102,7 @@ class TransformersHub(Source):
 
     def validate(self) -> None:
         """Refuse a revision or checksum that pins nothing, or an unknown output."""
-        _check_revision(self.revision)
-        if self.sha256 is not None:
-            _check_hex("sha256", self.sha256, 64)
+        _check_pins(self.revision, self.sha256)
         outputs = ("last_hidden_state", "pooler_output", "image_features", "encode_image")
         if self.output not in outputs:
             raise SpecError(f"TransformersHub.output is '{self.output}'; it must be one of {', '.join(outputs)}")
@@ -120,7 +119,8 @@ class OpenClipHub(Source):
             every result.
         filename: weight file in the repository.
         sha256: of the weight file; None where nobody has published or measured it.
-        kwargs: further arguments of `open_clip.create_model`.
+        kwargs: further arguments of `open_clip.create_model`; 'embed_dim' and 'vision_cfg' replace the architecture's
+            own, for towers that open_clip has no name for.
     """
 
     architecture: str
@@ -132,18 +132,17 @@ class OpenClipHub(Source):
 
     def validate(self) -> None:
         """Refuse a revision or checksum that pins nothing."""
-        _check_revision(self.revision)
-        if self.sha256 is not None:
-            _check_hex("sha256", self.sha256, 64)
+        _check_pins(self.revision, self.sha256)
 
 
 @record
 class Checkpoint(Source):
-    """A checkpoint file of a stated format, mapped strictly onto a timm or torchvision architecture.
+    """A checkpoint file of a stated format, mapped strictly onto an architecture of timm, torchvision or the plugin.
 
     Attributes:
-        architecture: 'timm:vit_small_patch16_224' or 'torchvision:resnet50'.
-        kwargs: arguments of the architecture; classes as text.
+        architecture: 'timm:vit_small_patch16_224', 'torchvision:resnet50', or a function of the plugin that builds the
+            untrained network; the file is fetched, verified and loaded as for the others.
+        kwargs: arguments of the architecture; classes as text. num_classes=0 takes the classifier off.
         repo: hub repository that holds the file; empty where `url` does.
         revision: 40 hex digits of the commit; None where it is not known, or there is only a URL.
         filename: the file's name in the repository, and below MITOZOO_WEIGHTS.
@@ -152,10 +151,11 @@ class Checkpoint(Source):
         entry: key under which a training checkpoint keeps the weights, such as 'teacher'; empty: the file itself.
         strip_prefix: taken off each key that bears it; keys without it are surplus unless dropped.
         rename: regular expression -> replacement, applied to each key in order, after stripping.
-        drop: regular expressions of keys (after renaming) that belong to heads or training, and are left out.
+        drop: regular expressions, each sought in the keys after renaming: what belongs to heads or training.
+        resample_positions: as for `TimmHub`; for architectures of timm.
     """
 
-    architecture: str
+    architecture: str | Callable[..., Any]
     kwargs: Mapping[str, Any]
     repo: str
     revision: str | None
@@ -166,19 +166,32 @@ class Checkpoint(Source):
     strip_prefix: str
     rename: Mapping[str, str]
     drop: tuple[str, ...]
+    resample_positions: bool = False
 
     def validate(self) -> None:
-        """Refuse an unknown library, or a file that is pinned by nothing."""
-        if self.architecture.partition(":")[0] not in ("timm", "torchvision"):
+        """Refuse an unknown library, a pattern that is none, or pins that pin nothing."""
+        library = self.architecture.partition(":")[0] if isinstance(self.architecture, str) else "function"
+        if library not in ("timm", "torchvision", "function"):
             raise SpecError(f"Checkpoint.architecture '{self.architecture}' must begin with 'timm:' or 'torchvision:'")
-        _check_revision(self.revision)
-        if self.sha256 is not None:
-            _check_hex("sha256", self.sha256, 64)
+        if self.resample_positions and library != "timm":
+            raise SpecError("Checkpoint.resample_positions is for architectures of timm")
+        if self.repo and self.url:
+            raise SpecError(f"Checkpoint of {self.filename} names a repository and a URL; it must name one place")
+        if not isinstance(self.drop, tuple):  # one text would be taken apart into letters
+            raise SpecError(f"Checkpoint.drop must be a list of texts, not {self.drop!r}")
+        for pattern in (*self.rename, *self.drop):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise SpecError(f"Checkpoint: '{pattern}' is no regular expression: {error}") from error
+        _check_pins(self.revision, self.sha256)
 
 
-def _check_revision(value: str | None) -> None:
-    if value is not None:
-        _check_hex("revision", value, 40)
+def _check_pins(revision: str | None, sha256: str | None) -> None:
+    if revision is not None:
+        _check_hex("revision", revision, 40)
+    if sha256 is not None:
+        _check_hex("sha256", sha256, 64)
 
 
 def _check_hex(field: str, value: str, digits: int) -> None:

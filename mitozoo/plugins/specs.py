@@ -7,7 +7,7 @@ from dataclasses import field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from mitozoo.errors import SpecError
-from mitozoo.plugins.formats import Format, MppByDomain, SlideNames
+from mitozoo.plugins.formats import Format, MppByDomain, SlideNames, SlideTable
 from mitozoo.plugins.record import Record, record
 from mitozoo.plugins.sources import Source
 
@@ -165,17 +165,20 @@ class DatasetSpec(Record):
         aliases: other short names.
         domains: domain -> column template or `SlideNames`.
         patch_px: side of the released patches, px, where only patches are released; None: whole slides.
-        test_slides: the official split's test slides; empty: 5 grouped folds.
+        test_slides: the official split's test slides; empty: 5 grouped folds, unless `split` says otherwise.
         derived_from: datasets that this one shares images with.
         prepare: a function that makes the dataset's files in a folder, where they are generated.
         prepare_version: raised whenever `prepare` makes other bytes.
         synthetic: not made from tissue; shown in every table.
         labelled_by: who labelled, how many, blinded or model-assisted.
+        slides: a table with one row a slide, whose columns domains and `split` may use.
+        split: template of the official split, 'train', 'test' or '' for a cell that is on neither side.
+        not_for_eval: why `mitozoo eval` refuses the dataset, which can still be described; empty: it does not.
     """
 
     fingerprinted: ClassVar = (
         "name", "cells", "labels", "positive_class", "group", "mpp", "domains", "patch_px", "test_slides",
-        "prepare_version",
+        "prepare_version", "slides", "split",
     )  # fmt: skip
 
     name: str
@@ -198,6 +201,9 @@ class DatasetSpec(Record):
     prepare_version: int = 0
     synthetic: bool = False
     labelled_by: str = ""
+    slides: SlideTable | None = None
+    split: str = ""
+    not_for_eval: str = ""
 
     def validate(self) -> None:
         """Refuse a spec that cannot be right."""
@@ -210,6 +216,8 @@ class DatasetSpec(Record):
         if "positive" not in self.labels.values() or not {"hard", "other"} & set(self.labels.values()):
             raise SpecError(f"dataset '{self.name}': labels must name a positive class and a negative one")
         _one_of("group", self.group, GroupLevel)
+        if self.split and self.test_slides:
+            raise SpecError(f"dataset '{self.name}': the official split is given twice, by split and by test_slides")
         if isinstance(self.mpp, MppByDomain) and self.mpp.domain not in self.domains:
             raise SpecError(f"dataset '{self.name}': mpp goes by the domain '{self.mpp.domain}', which is not declared")
         numbers = self.mpp.values.values() if isinstance(self.mpp, MppByDomain) else [self.mpp]

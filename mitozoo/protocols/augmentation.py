@@ -7,13 +7,14 @@ import math
 import torch
 from torch import Tensor
 
-#: The annotated centre stays inside the central quarter of the view: it moves by at most this share of the side.
+#: The annotated centre stays inside the central quarter of the view: it moves by at most this share of the
+#: side in either direction.
 MAX_SHIFT = 1 / 16
 MAX_SCALE = 0.1
 STAIN_STRENGTH = 0.1
 BRIGHTNESS = 0.1
 
-# Haematoxylin, eosin and residual as optical densities of red, green, blue (Ruifrok and Johnston 2001)
+# Optical densities of red, green and blue for haematoxylin, eosin and a third stain (Ruifrok and Johnston 2001)
 _STAINS = torch.tensor([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
 
 
@@ -51,6 +52,7 @@ def _restain(images: Tensor, generator: torch.Generator) -> Tensor:
     light = 1 + BRIGHTNESS * (2 * torch.rand(count, generator=generator) - 1)
     stains = _STAINS / _STAINS.norm(dim=1, keepdim=True)
     mixes = torch.linalg.inv(stains) @ (amounts[:, :, None] * stains)  # (n, 3, 3), density to density
-    density = -images.clamp(min=1 / 255).log()
+    density = -((255 * images + 1) / 256).log()  # finite for black, and undone below without loss
     stained = torch.einsum("nchw,ncd->ndhw", density, mixes.to(images.device, images.dtype))
-    return ((-stained).exp() * light.to(images.device, images.dtype)[:, None, None, None]).clamp(0, 1)
+    restained = (256 * (-stained).exp() - 1) / 255
+    return (restained * light.to(images.device, images.dtype)[:, None, None, None]).clamp(0, 1)

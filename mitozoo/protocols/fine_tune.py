@@ -88,7 +88,7 @@ def fit_end_to_end(
         test: rows to score.
         seed: of the head's start, the order of cells and the augmentation.
         device: where to train.
-        precision: 'fp32', or 'bf16' for mixed precision.
+        precision: 'fp32', or 'bf16' or 'fp16' for mixed precision.
         checkpoint: a file that keeps the trial under way, so that a killed run loses one epoch; removed at the end.
         on_progress: called with (done, total) after each epoch.
     """
@@ -99,15 +99,18 @@ def fit_end_to_end(
     training = Training(
         protocol, load, patches, labels, np.setdiff1d(train, validation), validation, seed, device, precision
     )
-    best = training.run(checkpoint, on_progress)
+    progress = training.run(checkpoint, on_progress)
+    best = progress.best
+    assert best is not None
     validation_scores, test_scores = training.scores(validation), training.scores(test)
     flags = [] if parts else ["too few groups for a validation part: last epoch of the first learning rate"]
+    flags += [f"training diverged at learning rate {rate:g}" for rate in progress.diverged]
     threshold = FIXED_THRESHOLD
     if len(np.unique(labels[validation])) == 2:
         threshold = best_threshold(validation_scores, labels[validation])
     else:
         flags.append(f"validation does not hold both classes: threshold {threshold:g}")
-    return Prediction(
+    prediction = Prediction(
         test_scores=test_scores,
         inner_parts=tuple(parts[:1]),
         validation_scores=validation_scores,
@@ -116,10 +119,12 @@ def fit_end_to_end(
             "learning_rate": best.learning_rate,
             "epoch": best.epoch,
             "validation_log_loss": best.loss if parts else None,
-            "trials": len(protocol.learning_rates),
+            "trials": len(training.learning_rates),
             "weights_sha256": best.sha256(),
         },
         converged=True,
         flags=tuple(flags),
         tensors={name: tensor.numpy() for name, tensor in best.weights.items()},
     )
+    checkpoint.unlink(missing_ok=True)  # not before all is there that it could be needed for
+    return prediction

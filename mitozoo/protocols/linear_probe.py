@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from mitozoo.data.splits import Rows, inner_folds
-from mitozoo.errors import ProtocolError
+from mitozoo.errors import DataError, ProtocolError
 from mitozoo.plugins.record import record
 from mitozoo.protocols.prediction import Prediction
 from mitozoo.protocols.spec import Protocol
@@ -17,8 +18,10 @@ from mitozoo.statistics.metrics import best_threshold
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mitozoo.protocols.design import Design
+
 FIXED_THRESHOLD = 0.5
-TOGETHER = 3  # penalties solved in one go: enough to fill the matrix products, few enough to stop early
+TIE = 1e-12  # log losses this close are equal, and the stronger penalty stays
 
 
 @record
@@ -47,6 +50,8 @@ class LinearProbe(Protocol):
         grid = (*self.lambdas, self.fixed_lambda)
         if not all(0 < value < float("inf") for value in grid) or list(self.lambdas) != sorted(set(self.lambdas)):
             raise ProtocolError(f"lambdas must be positive and ascending, not {self.lambdas}")
+        if not self.lambdas or self.give_up_after < 1:
+            raise ProtocolError("there must be at least one lambda to try, and give_up_after must be at least 1")
 
 
 def fit_linear_probe(
@@ -72,75 +77,78 @@ def fit_linear_probe(
     """
     import torch
 
-    from mitozoo.protocols.logistic import solve_heads
+    from mitozoo.protocols.design import Design
+    from mitozoo.protocols.logistic import PenaltyPath
 
+    if not np.isfinite(embeddings[train]).all() or not np.isfinite(embeddings[test]).all():
+        raise DataError("the embeddings hold values that are not finite", hint="Embed again, with --precision fp32.")
     parts = inner_folds(labels, groups, train, folds=protocol.inner_folds, seed=protocol.split_seed)
-    raw = torch.as_tensor(np.asarray(embeddings[train], dtype=np.float64), device=device)
-    mean, deviation = raw.mean(0), raw.std(0, correction=0)
-    deviation = torch.where(deviation > 1e-9 * mean.abs().clamp(min=1e-9), deviation, 1.0)
-    features = (raw - mean) / deviation
-    target = torch.as_tensor(labels[train].astype(np.int64), device=device)
+    design = Design(
+        torch.as_tensor(embeddings[train], device=device),
+        torch.as_tensor(labels[train].astype(np.int64), device=device),
+    )
     flags = [f"{len(parts)} inner folds instead of {protocol.inner_folds}"] if len(parts) < protocol.inner_folds else []
-
-    penalty, threshold, converged = protocol.fixed_lambda, FIXED_THRESHOLD, True
-    validation_scores = np.empty(0)
+    threshold, validation_scores = FIXED_THRESHOLD, np.empty(0)
     if parts:
-        penalty, held_out, converged = _choose_penalty(protocol, features, target, train, parts)
-        validation_labels = labels[np.concatenate(parts)]
-        validation_scores = _sigmoid(held_out)
-        threshold = best_threshold(validation_scores, validation_labels)
-        if penalty in (protocol.lambdas[0], protocol.lambdas[-1]):
+        choice = _choose_penalty(protocol, design, train, parts)
+        validation_scores = _sigmoid(choice.held_out)
+        threshold = best_threshold(validation_scores, labels[np.concatenate(parts)])
+        if choice.penalty in (protocol.lambdas[0], protocol.lambdas[-1]):
             flags.append("lambda at the edge of its grid")
     else:
-        flags.append(f"too few groups for inner folds: lambda fixed at {penalty:g}, threshold at {threshold:g}")
+        choice = _Choice(protocol.fixed_lambda)
+        flags.append(f"too few groups for inner folds: lambda fixed at {choice.penalty:g}, threshold at {threshold:g}")
 
-    everyone = torch.ones(len(train), 1, dtype=torch.bool, device=device)
-    head = solve_heads(features, target, everyone, torch.tensor([penalty], dtype=torch.float64, device=device))
-    converged = converged and bool(head.converged.all())
+    everyone = torch.ones(1, len(train), dtype=torch.bool, device=device)
+    head = PenaltyPath(design, everyone, choice.start).solve(choice.penalty)
+    converged = choice.converged and bool(head.converged.all())
     if not converged:
         flags.append("solver did not converge")
-    weights = head.weights[:, 0] / deviation
-    bias = head.bias[0] - mean @ weights
-    unseen = torch.as_tensor(np.asarray(embeddings[test], dtype=np.float64), device=device)
+    weight, bias = head.weights[0].cpu().numpy(), head.bias.cpu().numpy()
     return Prediction(
-        test_scores=_sigmoid((unseen @ weights + bias).cpu().numpy()),
+        test_scores=_sigmoid(embeddings[test].astype(np.float64) @ weight + bias),
         inner_parts=tuple(parts),
         validation_scores=validation_scores,
         threshold=threshold,
-        selected={"lambda": penalty},
+        selected={"lambda": choice.penalty},
         converged=converged,
         flags=tuple(flags),
-        tensors={"weight": weights.cpu().numpy(), "bias": bias.cpu().numpy()[None]},
+        tensors={"weight": weight, "bias": bias},
     )
 
 
-def _choose_penalty(
-    protocol: LinearProbe, features: Tensor, target: Tensor, train: Rows, parts: list[Rows]
-) -> tuple[float, npt.NDArray[np.float64], bool]:
-    """Return the best penalty, its held-out margins in the order of the parts, and whether all heads converged."""
+@dataclass(frozen=True)
+class _Choice:
+    """A penalty, the margins of the held-out cells in the order of the inner parts, and where to start the refit."""
+
+    penalty: float
+    held_out: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    start: Tensor | None = None
+    converged: bool = True
+
+
+def _choose_penalty(protocol: LinearProbe, design: Design, train: Rows, parts: list[Rows]) -> _Choice:
+    """Walk from the strongest penalty to the weaker ones until they are no better any more."""
     import torch
 
-    from mitozoo.protocols.logistic import solve_heads
+    from mitozoo.protocols.logistic import PenaltyPath
 
     outside = [np.isin(train, part) for part in parts]
-    members = torch.as_tensor(~np.stack(outside, axis=1), device=features.device)
-    truth = target.cpu().numpy()[np.concatenate([np.flatnonzero(part) for part in outside])]
-    best_loss, best_penalty, best_margins, converged, worse = np.inf, np.nan, np.empty(0), True, 0
-    descending = protocol.lambdas[::-1]
-    for start in range(0, len(descending), TOGETHER):
-        grid = torch.tensor(descending[start : start + TOGETHER], dtype=torch.float64, device=features.device)
-        heads = solve_heads(features, target, members.repeat_interleave(len(grid), dim=1), grid.repeat(len(parts)))
-        margins = (features @ heads.weights + heads.bias).reshape(len(train), len(parts), len(grid)).cpu().numpy()
-        for place, penalty in enumerate(grid.tolist()):
-            held_out = np.concatenate([margins[part, index, place] for index, part in enumerate(outside)])
-            loss = float((np.logaddexp(0, held_out) - truth * held_out).mean())
-            converged = converged and bool(heads.converged[place :: len(grid)].all())
-            worse = 0 if loss < best_loss - 1e-12 else worse + 1
-            if worse == 0:
-                best_loss, best_penalty, best_margins = loss, penalty, held_out
-            if worse == protocol.give_up_after:
-                return best_penalty, best_margins, converged
-    return best_penalty, best_margins, converged
+    truth = design.labels.cpu().numpy()[np.concatenate([np.flatnonzero(part) for part in outside])]
+    path = PenaltyPath(design, torch.as_tensor(~np.stack(outside), device=design.labels.device))
+    best, best_loss, worse, converged = _Choice(protocol.fixed_lambda), np.inf, 0, True
+    for penalty in reversed(protocol.lambdas):
+        heads = path.solve(penalty)
+        margins = heads.margins.cpu().numpy()
+        held_out = np.concatenate([margins[index, part] for index, part in enumerate(outside)])
+        loss = float((np.logaddexp(0, held_out) - truth * held_out).mean())
+        converged = converged and bool(heads.converged.all())
+        worse = 0 if loss < best_loss - TIE else worse + 1
+        if worse == 0:
+            best, best_loss = _Choice(penalty, held_out, heads.start.mean(0, keepdim=True)), loss
+        if worse == protocol.give_up_after:
+            break
+    return replace(best, converged=converged)
 
 
 def _sigmoid(margins: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -3,168 +3,156 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-GRADIENT_TOLERANCE = 1e-7
+from mitozoo.protocols.design import Design, deviations_within
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GRADIENT_TOLERANCE = 1e-7  # of the largest entry; where a weak penalty bends the loss little, less: 1e-4 of it
 MAX_NEWTON_STEPS = 100
 MAX_CG_STEPS = 200
+MANY_CG_STEPS = 25  # from here on a curvature measured anew costs less than it saves
 
 
 @dataclass(frozen=True)
 class Heads:
-    """H fitted heads over d features: margin = features @ weights + bias.
+    """H fitted heads: margin = embeddings @ weights.T + bias.
 
     Attributes:
-        weights: (d, H), float64.
-        bias: (H,), float64.
-        converged: (H,), whether the largest gradient entry fell below `GRADIENT_TOLERANCE`.
+        weights: (H, d) float64, for embeddings as they came.
+        bias: (H,) float64.
+        converged: (H,) whether the largest gradient entry fell below the tolerance.
+        margins: (H, n) of all cells, fitted on or not.
+        start: (H, d + 1) the same solution in the solver's own coordinates.
     """
 
     weights: Tensor
     bias: Tensor
     converged: Tensor
+    margins: Tensor
+    start: Tensor
 
 
-def solve_heads(features: Tensor, labels: Tensor, members: Tensor, penalties: Tensor) -> Heads:
-    """Minimise, for each head, mean log loss + penalty/2 |w|^2 over its members, standardised among themselves.
+class PenaltyPath:
+    """Heads over parts of the same cells, solved for one penalty after another, each from the last solution.
 
-    The penalty acts on the weights of features that were standardised within the head's own members (a standard
-    deviation of 0 counts as 1); the returned weights act on `features` as given. The bias is free.
-
-    Args:
-        features: (n, d) float64, roughly standardised over all n cells.
-        labels: (n,) 0 or 1.
-        members: (n, H) bool, the cells that each head is fitted on; each head needs both classes.
-        penalties: (H,) positive.
+    A head minimises mean log loss + penalty/2 |w|^2 over its members, where w acts on features that are standardised
+    among these members alone (a standard deviation of 0 counts as 1); the bias is free.
     """
-    problem = _Problem(features, labels, members, penalties)
-    heads = penalties.shape[0]
-    weights = features.new_zeros(features.shape[1], heads)
-    bias = features.new_zeros(heads)
-    converged = torch.zeros(heads, dtype=torch.bool, device=features.device)
-    active = torch.arange(heads, device=features.device)
-    for _ in range(MAX_NEWTON_STEPS):
-        now = problem.of(active)
-        margins = features @ weights[:, active] + bias[active]
-        gradient, bias_gradient = now.gradient(margins, weights[:, active])
-        done = torch.maximum((gradient / now.scale).abs().amax(0), bias_gradient.abs()) < GRADIENT_TOLERANCE
-        converged[active[done]] = True
-        if done.all():
-            break
-        active, now, margins = active[~done], problem.of(active[~done]), margins[:, ~done]
-        step, bias_step = now.newton_step(margins, gradient[:, ~done], bias_gradient[~done])
-        length = now.line_search(margins, weights[:, active], step, bias_step, gradient[:, ~done], bias_gradient[~done])
-        weights[:, active] += length * step
-        bias[active] += length * bias_step
-    return Heads(weights, bias, converged)
 
+    def __init__(self, design: Design, members: Tensor, start: Tensor | None = None) -> None:
+        """Take members (H, n) bool, each row with both classes, and the coordinates (H, d + 1) to start from."""
+        self.design = design
+        self.share = members.to(torch.float64) / members.sum(1, keepdim=True)  # a cell's weight in the mean
+        self.scale = deviations_within(design.features, self.share)
+        self.scale[:, -1] = 1.0
+        self.typical = self.scale.square().mean(0).sqrt()
+        prevalence = self.share @ design.labels
+        self.weights = torch.zeros_like(self.scale)
+        self.weights[:, -1] = prevalence.logit()
+        if start is not None:
+            self.weights.copy_(start)
+        self.curvature = (prevalence * (1 - prevalence)).mean().float() * design.uniform_curvature
+        self.stale = False
 
-class _Problem:
-    """The objective of some heads, with a preconditioner that all of them share."""
+    def solve(self, penalty: float) -> Heads:
+        """Return all heads for a penalty > 0."""
+        design, self.ridge = self.design, penalty * self.scale.square()
+        self.ridge[:, -1] = 0.0
+        tolerance = min(GRADIENT_TOLERANCE, 1e-4 * penalty)
+        margins = self.weights @ design.features.T
+        converged = torch.zeros(len(margins), dtype=torch.bool, device=margins.device)
+        active, invert = torch.arange(len(margins), device=margins.device), None
+        for _ in range(MAX_NEWTON_STEPS):
+            chance = margins[active].sigmoid()
+            gradient = (self.share[active] * (chance - design.labels)) @ design.features
+            gradient += self.ridge[active] * self.weights[active]
+            left = (gradient / self.scale[active]).abs().amax(1) >= tolerance
+            converged[active[~left]] = True
+            active, chance, gradient = active[left], chance[left], gradient[left]
+            if not len(active):
+                break
+            bend = (self.share[active] * chance * (1 - chance)).float()
+            if self.stale:
+                self.curvature, invert = design.curvature(bend.mean(0)), None
+            invert = invert or self._inverse(penalty)
+            step, count = self._newton_step(active, gradient, bend, invert)
+            self.stale = count > MANY_CG_STEPS
+            moved = step @ design.features.T
+            length = self._line_search(active, gradient, step, margins[active], moved)[:, None]
+            self.weights[active] += length * step
+            margins[active] += length * moved
+            if not bool((length > 0).any()):
+                break  # nothing but rounding is left
+        weights = self.weights[:, :-1] / design.deviation
+        bias = self.weights[:, -1] - weights @ design.mean
+        return Heads(weights, bias, converged, margins, self.weights.clone())
 
-    def __init__(self, features: Tensor, labels: Tensor, members: Tensor, penalties: Tensor) -> None:
-        self.features, self.labels = features, labels.to(features.dtype)
-        self.single = features.to(torch.float32)
-        self.share = members.to(features.dtype) / members.sum(0)  # (n, H): a member's weight in the mean
-        mean = features.T @ self.share
-        variance = (features.square().T @ self.share - mean.square()).clamp(min=0)
-        deviation = variance.sqrt()
-        self.scale = torch.where(deviation > 1e-9, deviation, 1.0)  # (d, H)
-        self.penalties = penalties
-        self.directions, self.spectrum = _principal_directions(features)
-
-    def of(self, heads: Tensor) -> _Problem:
-        part = object.__new__(_Problem)
-        part.features, part.labels, part.single = self.features, self.labels, self.single
-        part.directions, part.spectrum = self.directions, self.spectrum
-        part.share, part.scale, part.penalties = self.share[:, heads], self.scale[:, heads], self.penalties[heads]
-        return part
-
-    def objective(self, margins: Tensor, weights: Tensor) -> Tensor:
-        losses = softplus(margins) - self.labels[:, None] * margins
-        return (self.share * losses).sum(0) + self.penalties / 2 * (self.scale * weights).square().sum(0)
-
-    def gradient(self, margins: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        residual = self.share * (margins.sigmoid() - self.labels[:, None])
-        return self.features.T @ residual + self.penalties * self.scale.square() * weights, residual.sum(0)
-
-    def newton_step(self, margins: Tensor, gradient: Tensor, bias_gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """Solve Hessian @ step = -gradient for all heads by preconditioned conjugate gradients.
+    def _newton_step(
+        self, active: Tensor, gradient: Tensor, bend: Tensor, invert: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, int]:
+        """Solve Hessian @ step = -gradient by conjugate gradients, loosely while far from the optimum.
 
         In single precision, which costs no accuracy: gradients and objectives, in double, judge every step.
         """
-        probability = margins.sigmoid()
-        double = self.share * probability * (1 - probability)
-        total = double.sum(0).clamp(min=1e-12).float()
-        curvature, penalties = double.float(), self.penalties.float()
-        ridge = penalties * self.scale.square().float()
-        inverse = 1 / (penalties + total * self.spectrum[:, None])  # (rank, H)
-        magnitude = torch.maximum(gradient.abs().amax(0), bias_gradient.abs())  # keeps tiny gradients in range
+        single, ridge = self.design.single, self.ridge[active].float()
+        ratio = (self.typical / self.scale[active]).float()  # so that each head's own penalty is inverted exactly
+        size = (gradient / self.scale[active]).abs().amax(1, keepdim=True)  # keeps tiny gradients in range
+        residual = (-gradient / size).float()
+        step, ahead = torch.zeros_like(residual), ratio * invert(ratio * residual)
+        direction, product = ahead, (residual * ahead).sum(1)
+        goal = product * torch.clamp(10 * size[:, 0], min=1e-4, max=0.03).float().square()
+        count = 0
+        while count < MAX_CG_STEPS and bool((going := product > goal).any()):
+            image = (bend * (direction @ single.T)) @ single + ridge * direction
+            length = torch.where(going, product / (direction * image).sum(1).clamp(min=1e-30), 0.0)[:, None]
+            step += length * direction
+            residual -= length * image
+            ahead = ratio * invert(ratio * residual)
+            updated = torch.where(going, (residual * ahead).sum(1), product)
+            direction = ahead + (updated / product.clamp(min=1e-30))[:, None] * direction
+            product, count = updated, count + 1
+        return step.double() * size, count
 
-        def precondition(vector: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-            along = self.directions.T @ vector
-            outside = (vector - self.directions @ along) / penalties
-            return outside + self.directions @ (inverse * along), bias / total
-
-        def hessian(vector: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-            weighted = curvature * (self.single @ vector + bias)
-            return self.single.T @ weighted + ridge * vector, weighted.sum(0)
-
-        residual, bias_residual = (-gradient / magnitude).float(), (-bias_gradient / magnitude).float()
-        step, bias_step = torch.zeros_like(residual), torch.zeros_like(bias_residual)
-        ahead, bias_ahead = precondition(residual, bias_residual)
-        direction, bias_direction = ahead, bias_ahead
-        product = (residual * ahead).sum(0) + bias_residual * bias_ahead
-        start = product.clone()
-        goal = (
-            start * torch.clamp(10 * magnitude, min=1e-4, max=0.1).square().float()
-        )  # looser while far from the optimum
-        for _ in range(MAX_CG_STEPS):
-            if bool((product <= goal).all()):
-                break
-            image, bias_image = hessian(direction, bias_direction)
-            bend = (direction * image).sum(0) + bias_direction * bias_image
-            length = torch.where(product > goal, product / bend.clamp(min=1e-30), 0.0)
-            step, bias_step = step + length * direction, bias_step + length * bias_direction
-            residual, bias_residual = residual - length * image, bias_residual - length * bias_image
-            ahead, bias_ahead = precondition(residual, bias_residual)
-            updated = (residual * ahead).sum(0) + bias_residual * bias_ahead
-            turn = torch.where(product > goal, updated / product.clamp(min=1e-30), 0.0)
-            direction, bias_direction = ahead + turn * direction, bias_ahead + turn * bias_direction
-            product = torch.where(product > goal, updated, product)
-        return step.double() * magnitude, bias_step.double() * magnitude
-
-    def line_search(
-        self, margins: Tensor, weights: Tensor, step: Tensor, bias_step: Tensor, gradient: Tensor, bias_gradient: Tensor
-    ) -> Tensor:
+    def _line_search(self, active: Tensor, gradient: Tensor, step: Tensor, margins: Tensor, moved: Tensor) -> Tensor:
         """Halve each head's step until its objective falls enough; a step too short to matter becomes 0."""
-        slope = (gradient * step).sum(0) + bias_gradient * bias_step
-        before = self.objective(margins, weights)
-        moved = self.features @ step + bias_step
-        length = torch.ones_like(slope)
+        share, ridge, weights, labels = self.share[active], self.ridge[active], self.weights[active], self.design.labels
+
+        def objective(length: Tensor) -> Tensor:
+            reached = margins + length[:, None] * moved
+            losses = softplus(reached, threshold=40) - labels * reached  # from 40 on they are equal to rounding
+            return (share * losses).sum(1) + (ridge * (weights + length[:, None] * step).square()).sum(1) / 2
+
+        slope, length = (gradient * step).sum(1), torch.ones_like(gradient[:, 0])
+        before = objective(0 * length)
         for _ in range(40):
-            after = self.objective(margins + length * moved, weights + length * step)
-            short = after > before + 1e-4 * length * slope + 1e-14 * before.abs()
+            short = objective(length) > before + 1e-4 * length * slope + 1e-14 * before.abs()
             if not bool(short.any()):
-                return length
+                break
             length = torch.where(short, length / 2, length)
         return torch.where(short, 0.0, length)
 
+    def _inverse(self, penalty: float) -> Callable[[Tensor], Tensor]:
+        """Return a function that multiplies vectors (H, d + 1) by the inverse of the heads' typical Hessian."""
+        axes, matrix = self.design.axes, self.curvature.clone()
+        diagonal, jitter = matrix.diagonal(), 1e-8 * matrix.trace()
+        diagonal += penalty if axes is not None else self.ridge.mean(0).float()
+        factor, failed = torch.linalg.cholesky_ex(matrix)
+        while bool(failed):  # rounding made it indefinite
+            diagonal += jitter
+            jitter = 10 * jitter
+            factor, failed = torch.linalg.cholesky_ex(matrix)
+        if axes is None:
+            return lambda vectors: torch.cholesky_solve(vectors.T, factor).T.contiguous()
 
-def _principal_directions(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return orthonormal directions (d, r) and variances (r,) of the features.
+        def invert(vectors: Tensor) -> Tensor:
+            inside = vectors @ axes.T
+            return vectors / penalty + (torch.cholesky_solve(inside.T, factor).T - inside / penalty) @ axes
 
-    Single precision is enough: they only precondition.
-    """
-    single = features.to(torch.float32)
-    n, d = single.shape
-    if n >= d:
-        variances, directions = torch.linalg.eigh(single.T @ single / n)
-        return directions, variances.clamp(min=0)
-    variances, axes = torch.linalg.eigh(single @ single.T / n)
-    kept = variances > 1e-6 * variances[-1].clamp(min=1e-30)
-    directions, _ = torch.linalg.qr(single.T @ axes[:, kept] / (n * variances[kept]).sqrt())
-    return directions, variances[kept]
+        return invert

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
+import math
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from mitozoo.errors import ProtocolError
@@ -54,10 +55,12 @@ class Protocol(Record):
         for field in ("outer_folds", "inner_folds"):
             if not 2 <= getattr(self, field) <= 100:
                 raise ProtocolError(f"{field} is {getattr(self, field)}; it must lie between 2 and 100")
+        if not 0 <= self.split_seed < 2**32:
+            raise ProtocolError(f"split_seed is {self.split_seed}; it must lie between 0 and 2**32 - 1")
 
     def parameters(self) -> dict[str, Any]:
-        """Return everything but the descriptive fields, as JSON values."""
-        values = self.to_json()
+        """Return everything but the descriptive fields, as JSON values; equal numbers alike, 56 for 56.0."""
+        values = {key: _plainest(value) for key, value in self.to_json().items()}
         return {"kind": self.kind} | {key: values[key] for key in values if key not in (*DESCRIPTIVE, "record")}
 
     @property
@@ -85,38 +88,49 @@ def override(protocol: Protocol, settings: Mapping[str, str]) -> Protocol:
             raise ProtocolError(
                 f"protocol '{protocol.name}' has no parameter '{key}'"
                 + (f"; did you mean '{near[0]}'?" if near else ""),
-                hint=f"See them all: mitozoo info {protocol.name.split('@')[0]}",
+                hint=f"See them all: mitozoo info {protocol.name.partition('@')[0]}",
             )
-        value = _parse(key, text, hints[key])
+        value = _parse(key, text.strip(), hints[key])
         if value != getattr(protocol, key):
             changed[key] = value
     if not changed:
         return protocol
     base = protocol.name if "@" in protocol.name else f"{protocol.name}@{protocol.version}"
-    name = base + "".join(f"+{key}={_show(value)}" for key, value in sorted(changed.items()))
+    name = base + "".join(f"+{key}={_show(changed[key])}" for key in sorted(changed))
     return dataclasses.replace(protocol, name=name, **changed)
 
 
 def _parse(key: str, text: str, hint: Any) -> Any:
     if get_origin(hint) is Literal:
         if text not in get_args(hint):
-            raise ProtocolError(f"{key} is '{text}'; it must be one of {', '.join(get_args(hint))}")
+            near = difflib.get_close_matches(text, get_args(hint), n=1)
+            meant = f"; did you mean '{near[0]}'?" if near else ""
+            raise ProtocolError(f"{key} is '{text}'; it must be one of {', '.join(get_args(hint))}{meant}")
         return text
     if get_origin(hint) is tuple:
-        return tuple(_parse(key, part, get_args(hint)[0]) for part in text.split(","))
+        return tuple(_parse(key, part.strip(), get_args(hint)[0]) for part in text.split(","))
     if hint is bool:
         if text.lower() not in ("true", "false"):
             raise ProtocolError(f"{key} is '{text}'; it must be true or false")
         return text.lower() == "true"
     try:
-        return hint(text)
+        value = hint(text)
     except ValueError as error:
-        raise ProtocolError(
-            f"{key} is '{text}'; it must be {'a whole number' if hint is int else 'a number'}"
-        ) from error
+        wanted = "a whole number" if hint is int else "a number"
+        raise ProtocolError(f"{key} is '{text}'; it must be {wanted}") from error
+    if not math.isfinite(value):
+        raise ProtocolError(f"{key} is '{text}'; it must be a finite number")
+    return value
 
 
 def _show(value: Any) -> str:
+    """Write a value so that two that differ are told apart, and 64.0 is 64."""
     if isinstance(value, tuple):
-        return ",".join(_show(part) for part in value)
-    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+        return ",".join(map(_show, value))
+    return str(value).lower() if isinstance(value, bool) else str(_plainest(value))
+
+
+def _plainest(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plainest(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import pickle
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mitozoo import storage
 from mitozoo.errors import ModelError
 from mitozoo.models.devices import autocast, place
 from mitozoo.models.preprocessing import normalise, standardise
 from mitozoo.plugins.record import canonical_json
 from mitozoo.protocols.augmentation import augment
+from mitozoo.protocols.checkpoint import Best, Checkpoint, Progress
 from mitozoo.statistics.calibration import undo_sampling_prior
 
 if TYPE_CHECKING:
@@ -30,43 +28,15 @@ if TYPE_CHECKING:
 
 Rows = npt.NDArray[np.int64]
 SAMPLED_PREVALENCE = 0.5
+MAX_GRADIENT_NORM = 1.0
 SCORING_BATCH = 64
-
-
-@dataclass(frozen=True)
-class Best:
-    """The weights with the lowest validation log loss, copied to the CPU when they were met."""
-
-    learning_rate: float
-    epoch: int
-    loss: float
-    weights: dict[str, Tensor]
-
-    def sha256(self) -> str:
-        """Return a digest of the weights, so that what was tested can be told."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.weights.items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.contiguous().numpy().tobytes())
-        return digest.hexdigest()
-
-
-@dataclass
-class _Progress:
-    """Where the trials stand: what a checkpoint holds beside weights and optimiser."""
-
-    trial: int = 0
-    epoch: int = 0
-    trial_epoch: int = 0
-    trial_loss: float = math.inf
-    best: Best | None = None
 
 
 class Training:
     """Trains an encoder with a linear head once for each learning rate and keeps the best weights of all epochs.
 
-    All randomness of an epoch follows from (seed, learning rate, epoch), so that a resumed training equals an
-    undisturbed one.
+    All randomness of an epoch follows from the seed and its number, so that a resumed training equals an undisturbed
+    one. Without validation cells only the first learning rate is tried, and its last epoch is the best.
     """
 
     def __init__(
@@ -86,42 +56,47 @@ class Training:
         self.device, self.precision = device, precision
         self.prevalence = float(labels[fitted].mean())
         self.steps = max(1, len(fitted) // protocol.batch_size)
+        self.learning_rates = protocol.learning_rates if len(validation) else protocol.learning_rates[:1]
 
-    def run(self, checkpoint: Path, on_progress: Callable[[int, int], None]) -> Best:
-        """Train every trial, restore the best weights into the network, and return them."""
-        protocol = self.protocol
-        saved = self._saved(checkpoint)
-        progress: _Progress = saved["progress"] if saved else _Progress()
-        total = len(protocol.learning_rates) * protocol.epochs
-        while progress.trial < len(protocol.learning_rates):
-            rate = protocol.learning_rates[progress.trial]
+    def run(self, path: Path, on_progress: Callable[[int, int], None]) -> Progress:
+        """Train every trial, going on from the checkpoint at `path`, and restore the best weights into the network.
+
+        Raises:
+            ModelError: no trial ever had a validation loss.
+        """
+        checkpoint, epochs = Checkpoint(path, self._identity()), self.protocol.epochs
+        saved = checkpoint.load()
+        progress = saved[0] if saved else Progress()
+        while progress.trial < len(self.learning_rates):
+            rate = self.learning_rates[progress.trial]
             self._start(rate)
             if saved:
-                self.network.load_state_dict(saved["network"])
-                self.optimiser.load_state_dict(saved["optimiser"])
+                for name, part in self._parts().items():
+                    part.load_state_dict(saved[1][name])
                 saved = None
-            while progress.epoch < protocol.epochs and progress.epoch - progress.trial_epoch < protocol.patience:
-                self._train_epoch(progress.epoch, rate)
+            while self._goes_on(progress, rate):
+                finite = self._train_epoch(progress.epoch, rate)
                 progress.epoch += 1
-                self._judge(progress, rate)
-                self._save(checkpoint, progress)
-                on_progress(progress.trial * protocol.epochs + progress.epoch, total)
-            progress = _Progress(trial=progress.trial + 1, best=progress.best)
-        best = progress.best
-        if best is None:
+                if finite:
+                    self._judge(progress, rate)
+                else:
+                    progress.diverged += (rate,)
+                checkpoint.save(progress, {name: part.state_dict() for name, part in self._parts().items()})
+                on_progress(progress.trial * epochs + progress.epoch, len(self.learning_rates) * epochs)
+            progress = progress.next_trial()
+        if progress.best is None:
             raise ModelError(
-                f"training diverged at every learning rate of {protocol.learning_rates}",
+                f"training diverged at every learning rate of {', '.join(f'{rate:g}' for rate in self.learning_rates)}",
                 hint="Use smaller ones: --set learning_rates=1e-5,3e-5.",
             )
-        self.network.load_state_dict(best.weights)
-        checkpoint.unlink(missing_ok=True)
-        return best
+        self.network.load_state_dict(progress.best.weights)
+        return progress
 
     def scores(self, rows: Rows) -> npt.NDArray[np.float64]:
         """Return the probability of the positive class (len(rows),), the sampler's prior undone."""
-        self.network.eval()
+        self.network.eval()  # no_grad and not inference_mode: what a network caches in here must still be trainable
         margins = [np.empty(0)]
-        with torch.inference_mode(), autocast(self.device, self.precision):
+        with torch.no_grad(), autocast(self.device, self.precision):
             for start in range(0, len(rows), SCORING_BATCH):
                 images = normalise(self._images(rows[start : start + SCORING_BATCH]), self.preprocessing)
                 margins.append(self.network(images).float().cpu().numpy()[:, 0].astype(np.float64))
@@ -129,7 +104,7 @@ class Training:
         return undo_sampling_prior(sampled, self.prevalence, SAMPLED_PREVALENCE)
 
     def _start(self, learning_rate: float) -> None:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(self._cuda_devices()):
             torch.manual_seed(self.seed)
             encoder = self.load()
             self.preprocessing = encoder.spec.preprocessing
@@ -140,20 +115,37 @@ class Training:
         self.network.add_module("encoder", encoder)
         self.network.add_module("head", head)
         place(self.network, self.device)
-        matrices = [p for p in self.network.parameters() if p.requires_grad and p.ndim > 1]
-        others = [p for p in self.network.parameters() if p.requires_grad and p.ndim <= 1]
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        matrices = [p for p in trained if p.ndim in (2, 4)]  # three dimensions have tokens and position embeddings
+        others = [p for p in trained if p.ndim not in (2, 4)]
         groups = [
             {"params": matrices, "weight_decay": self.protocol.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
         self.optimiser = torch.optim.AdamW(groups, lr=learning_rate)
+        self.scaler = torch.amp.GradScaler(torch.device(self.device).type, enabled=self.precision == "fp16")
 
-    def _train_epoch(self, epoch: int, learning_rate: float) -> None:
+    def _parts(self) -> dict[str, Any]:
+        """Return all that changes while training."""
+        return {"network": self.network, "optimiser": self.optimiser, "scaler": self.scaler}
+
+    def _goes_on(self, progress: Progress, learning_rate: float) -> bool:
+        waited = progress.epoch - progress.trial_epoch
+        out_of_patience = waited >= self.protocol.patience
+        return progress.epoch < self.protocol.epochs and not out_of_patience and learning_rate not in progress.diverged
+
+    def _cuda_devices(self) -> list[torch.device]:
+        device = torch.device(self.device)
+        return [device] if device.type == "cuda" else []
+
+    def _train_epoch(self, epoch: int, learning_rate: float) -> bool:
+        """Take an epoch's steps and tell whether every loss was a number."""
         self.network.train()
+        finite = torch.tensor(True, device=self.device)
         random = np.random.default_rng([self.seed, epoch])
         generator = torch.Generator().manual_seed(int(random.integers(2**62)))
         order = self._balanced_order(random)
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(self._cuda_devices()):
             torch.manual_seed(int(random.integers(2**62)))  # dropout and stochastic depth
             for step in range(self.steps):
                 rows = order[step * self.protocol.batch_size : (step + 1) * self.protocol.batch_size]
@@ -163,10 +155,14 @@ class Training:
                 with autocast(self.device, self.precision):
                     margins = self.network(standardise(images, self.preprocessing))[:, 0]
                 loss = torch.nn.functional.binary_cross_entropy_with_logits(margins.float(), target)
+                finite &= loss.detach().isfinite()  # looked at once an epoch: each look waits for the device
                 self.optimiser.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-                self.optimiser.step()
+                self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+                self.scaler.unscale_(self.optimiser)
+                torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
+                self.scaler.step(self.optimiser)
+                self.scaler.update()
+        return bool(finite)
 
     def _balanced_order(self, random: np.random.Generator) -> Rows:
         """Return an epoch's rows, each class half of them; the rarer class repeats, none is left out for long."""
@@ -185,7 +181,7 @@ class Training:
         for group in self.optimiser.param_groups:
             group["lr"] = peak * ((step + 1) / warm if step < warm else decayed)
 
-    def _judge(self, progress: _Progress, learning_rate: float) -> None:
+    def _judge(self, progress: Progress, learning_rate: float) -> None:
         """Compare this epoch with the best so far; without validation cells the last epoch is the best."""
         if len(self.validation):
             chance = np.clip(self.scores(self.validation), 1e-12, 1 - 1e-12)
@@ -203,29 +199,6 @@ class Training:
         return torch.from_numpy(np.ascontiguousarray(self.patches[rows])).to(self.device)
 
     def _identity(self) -> str:
-        """Name what is trained, so that a checkpoint of anything else is never resumed."""
-        parts = [self.protocol.hash, self.fitted.tolist(), self.validation.tolist(), self.seed, self.precision]
+        rows = [self.fitted.tolist(), self.validation.tolist(), self.labels[self.fitted].tolist()]
+        parts = [self.protocol.hash, rows, self.seed, self.precision]
         return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
-
-    def _save(self, checkpoint: Path, progress: _Progress) -> None:
-        best = progress.best
-        content: dict[str, Any] = {
-            "identity": self._identity(),
-            "progress": [progress.trial, progress.epoch, progress.trial_epoch, progress.trial_loss],
-            "best": [best.learning_rate, best.epoch, best.loss, best.weights] if best else None,
-            "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
-        with storage.write_whole(checkpoint) as unfinished:
-            torch.save(content, unfinished)
-
-    def _saved(self, checkpoint: Path) -> dict[str, Any] | None:
-        try:
-            content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError):
-            return None
-        if content.get("identity") != self._identity():
-            return None
-        progress = _Progress(*content["progress"])
-        progress.best = Best(*content["best"]) if content["best"] else None
-        return content | {"progress": progress}

@@ -36,12 +36,19 @@ class RunFolder:
         """Hold the run for this process; a second one waits and then finds the rows done."""
         from filelock import FileLock
 
+        lock = FileLock(self.path / ".lock")
         try:
             (self.path / ROWS).mkdir(parents=True, exist_ok=True)
-            with FileLock(self.path / ".lock"):
-                yield
-        except PermissionError as error:
-            raise StorageError(f"cannot write in {self.path}", hint="Point --out to a folder of yours.") from error
+            lock.acquire()
+        except OSError as error:
+            raise StorageError(
+                f"cannot write in the run folder {self.path}: {error.strerror or error}",
+                hint="Point --out to a folder that you can write to.",
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def has(self, axes: Axes) -> bool:
         """Tell whether a row is done."""
@@ -68,6 +75,28 @@ class RunFolder:
         """Return the result document, or None where the run has not come so far."""
         path = self.path / RESULT
         return read_document(path) if path.is_file() else None
+
+    def holds(self, document: dict[str, Any]) -> bool:
+        """Tell whether the folder's files are the recorded ones; a killed call may have appended rows since.
+
+        Raises:
+            StorageError: a row is not the one that the document records.
+        """
+        recorded: dict[str, str] = document["files"]
+        present = [self.path / name for name in recorded if (self.path / name).is_file()]
+        found = {
+            path.relative_to(self.path).as_posix(): sha256
+            for path, sha256 in zip(present, storage.content_ids(present), strict=True)
+        }
+        changed = [name for name, sha256 in found.items() if sha256 != recorded[name]]
+        for name in changed:
+            if name.startswith(f"{ROWS}/"):
+                raise StorageError(
+                    f"{self.path / name} is not the file that {RESULT} records: it is damaged, or was changed",
+                    hint="Delete it and run the same command again; that row is then computed anew.",
+                )
+        rows = {f"{ROWS}/{path.name}" for path in self.row_files()}
+        return not changed and found.keys() == recorded.keys() and rows <= found.keys()
 
     def write_json(self, name: str, document: dict[str, Any]) -> None:
         """Write a JSON file whole."""
@@ -123,22 +152,30 @@ def find_run(name: str, root: Path) -> Path:
     """Return the folder of a run: a folder, its result.json, or a unique prefix of its id below `root`.
 
     Raises:
-        DataError: there is none, or several.
+        DataError: there is none, it has not finished, or there are several.
     """
     path = Path(name)
     if path.name == RESULT and path.is_file():
         return path.parent
     if (path / RESULT).is_file():
         return path
-    matching = [
-        run for run in all_runs(root) if run.name.startswith(name) or run.name.rpartition("-")[2].startswith(name)
-    ]
+    if (path / ROWS).is_dir():
+        raise DataError(f"the run in {path} has not finished", hint="Give its command again: it goes on where it was.")
+    matching = [run for run in all_runs(root) if name and _is_called(run, name)]
     if len(matching) == 1:
         return matching[0]
     if not matching:
         raise DataError(f"there is no run '{name}' in {root}", hint="List them: mitozoo runs")
     names = ", ".join(run.name for run in matching[:5])
     raise DataError(f"'{name}' fits {len(matching)} runs in {root}: {names}", hint="Give more of its name.")
+
+
+def _is_called(run: Path, name: str) -> bool:
+    """Tell whether a name begins like a run's folder, or like its id, of which the folder's name shows the start."""
+    shown = run.name.rpartition("-")[2]
+    if len(name) > len(shown) and name.startswith(shown):
+        return str(read_document(run / RESULT).get("run_id")).startswith(name)
+    return run.name.startswith(name) or shown.startswith(name)
 
 
 def all_runs(root: Path) -> Sequence[Path]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mitozoo.results.row import DONE, ResultRow
+from mitozoo.data.splits import NotEnoughLabels, draw, smallest_fraction
+from mitozoo.results.row import DONE, Axes, ResultRow, Rows
 from mitozoo.statistics.bootstrap import intervals
 from mitozoo.statistics.controls import domain_prior, slide_prior, test_slide_rate
 from mitozoo.statistics.estimates import Basis, Estimate, MeanEstimate, ScoredRow
@@ -50,6 +52,24 @@ class CellColumns:
             slides=table["slide"].to_numpy(dtype=np.str_),
             domains={name.removeprefix(DOMAIN_PREFIX): table[name].to_numpy(dtype=np.str_) for name in names},
         )
+
+
+def labelled_rows(cells: CellColumns, train: Rows, axes: Axes, by: str) -> Rows:
+    """Return the training cells of a fold that a row may use.
+
+    Raises:
+        NotEnoughLabels: they cannot train a classifier; the message is the row's recorded reason.
+    """
+    draw_fraction = partial(draw, cells.labels, cells.groups, train, seed=axes.seed, by=by)
+    try:
+        return draw_fraction(fraction=axes.fraction)
+    except NotEnoughLabels as reason:
+        smallest = smallest_fraction(cells.labels, cells.groups, train, seed=axes.seed, by=by)
+        try:
+            draw_fraction(fraction=smallest)
+        except NotEnoughLabels:
+            raise reason from None
+        raise NotEnoughLabels(f"{reason}; the smallest fraction that works is {smallest:g}") from None
 
 
 def score(cells: CellColumns, folds: Sequence[Fold], rows: Sequence[ResultRow]) -> dict[str, Any]:
@@ -111,9 +131,9 @@ def threshold_of(cells: CellColumns, row: ResultRow) -> float:
 
 def strongest_control(controls: dict[str, Any]) -> tuple[str, float]:
     """Return name and AUROC of the best control that is no oracle."""
-    fair = {name: entry["auroc"]["mean"] for name, entry in controls.items() if not entry["oracle"]}
-    name = max(fair, key=lambda key: fair[key] if fair[key] is not None else -1.0)
-    return name, float(fair[name])
+    fair = {name: float(entry["auroc"]["mean"]) for name, entry in controls.items() if not entry["oracle"]}
+    name = max(fair, key=fair.__getitem__)  # defined, since each tested side holds both classes
+    return name, fair[name]
 
 
 def _control_rows(cells: CellColumns, fold: Fold) -> list[ScoredRow]:

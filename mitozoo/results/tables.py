@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mitozoo import storage
-from mitozoo.errors import StorageError
+from mitozoo.errors import StorageError, VerificationError
 from mitozoo.results.row import DONE, Axes, ResultRow
 
 if TYPE_CHECKING:
@@ -72,13 +72,18 @@ def rows_from_tables(
     """Rebuild the rows of a result document's entries from its tables.
 
     Raises:
-        StorageError: the tables name a cell or a row that is not there, or lack scores.
+        VerificationError: the tables name a cell or a row that is not there, or lack scores.
     """
     position = pd.Series(np.arange(len(cell_ids)), index=cell_ids)
     by_axes = dict(tuple(splits.groupby(["fold", "seed", "fraction"], sort=False)))
     by_row = dict(tuple(predictions.groupby("row_id", sort=False)))
-    if set(by_row) != {entry["row_id"] for entry in entries if entry["status"] == DONE}:
-        raise StorageError(f"{PREDICTIONS} and result.json do not name the same rows")
+    done = [entry for entry in entries if entry["status"] == DONE]
+    if set(by_row) != {entry["row_id"] for entry in done}:
+        raise VerificationError(f"{PREDICTIONS} and result.json do not name the same rows")
+    if set(by_axes) != {(entry["fold"], entry["seed"], entry["fraction"]) for entry in done}:
+        raise VerificationError(f"{SPLITS} and result.json do not name the same rows")
+    if not predictions["score"].between(0, 1).all():
+        raise VerificationError(f"{PREDICTIONS} holds scores that are no probabilities")
     rows = []
     for entry in entries:
         axes = Axes(entry["fold"], entry["seed"], entry["fraction"])
@@ -91,13 +96,15 @@ def rows_from_tables(
             scored = by_row[axes.row_id]
             scores = pd.Series(scored["score"].to_numpy(dtype=float), index=scored["cell_id"].tolist())
             if not scores.index.is_unique:
-                raise StorageError(f"row {axes.row_id} scores a cell twice")
+                raise VerificationError(f"row {axes.row_id} scores a cell twice")
             role = split["role"].to_numpy(dtype=np.str_)
             parts = tuple(np.sort(cells[role == name]) for name in _part_names(role))
             test = np.sort(cells[role == TEST])
             held_out = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
             if len(scores) != len(held_out) + len(test):
-                raise StorageError(f"row {axes.row_id} has {len(scores)} scores for {len(held_out) + len(test)} cells")
+                raise VerificationError(
+                    f"row {axes.row_id} has {len(scores)} scores for {len(held_out) + len(test)} cells"
+                )
             rows.append(
                 ResultRow(
                     axes=axes, status=DONE, train=np.sort(cells[role != TEST]), inner_parts=parts, test=test,
@@ -108,7 +115,7 @@ def rows_from_tables(
                 )
             )  # fmt: skip
         except (KeyError, ValueError) as error:
-            raise StorageError(f"the tables of row {axes.row_id} do not fit together: {error}") from error
+            raise VerificationError(f"the tables of row {axes.row_id} do not fit together: {error}") from error
     return rows
 
 
@@ -121,11 +128,18 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a Parquet file that must hold these columns."""
+    """Read a Parquet file that must hold these columns.
+
+    Raises:
+        StorageError: it is missing or unreadable, or lacks one.
+    """
     try:
-        return pd.read_parquet(path)[list(columns)] if columns else pd.read_parquet(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise StorageError(f"{path} is missing or damaged: {error}") from error
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path.name} is missing or damaged: {error}") from error
+    if absent := set(columns) - set(table.columns):
+        raise StorageError(f"{path.name} has no column {', '.join(sorted(absent))}")
+    return table
 
 
 def _part_names(role: Any) -> list[str]:

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mitozoo.data.splits import NotEnoughLabels, draw, inner_folds, outer_folds
-from mitozoo.errors import VerificationError
+from mitozoo.data.splits import Fold, NotEnoughLabels, inner_folds, outer_folds
+from mitozoo.errors import MitozooError, StorageError, VerificationError
 from mitozoo.plugins.record import canonical_json
-from mitozoo.results.row import DONE, ResultRow
-from mitozoo.results.run_folder import RESULT, read_document
-from mitozoo.results.scoring import CellColumns, score, threshold_of
-from mitozoo.results.tables import CELLS, PREDICTIONS, SPLITS, read_table, rows_from_tables
+from mitozoo.results.row import DONE, ResultRow, read_row
+from mitozoo.results.run_folder import RESULT, ROWS, read_document, run_id
+from mitozoo.results.schema import violations
+from mitozoo.results.scoring import CellColumns, labelled_rows, score, threshold_of
+from mitozoo.results.tables import CELLS, KEPT, PREDICTIONS, SPLITS, read_table, rows_from_tables
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    import pandas as pd
 
 TOLERANCE = 1e-9
 SHOWN = 5
@@ -29,102 +33,150 @@ def verify(folder: Path) -> list[str]:
 
     Raises:
         VerificationError: something differs; the message names the first differences.
+        StorageError: a file is missing or unreadable, or of a schema that this version does not know.
     """
     document = read_document(folder / RESULT)
-    _check_schema(document)
-    _check_files(folder, document)
-    table = read_table(folder / CELLS, ())
-    _expect(table["cell_id"].is_unique and table["cell_id"].is_monotonic_increasing, f"{CELLS}: cells out of order")
-    _check_cells(table, document)
-    cells = CellColumns.of(table)
-    splits = read_table(folder / SPLITS, ("cell_id", "fold", "seed", "fraction", "role"))
-    predictions = read_table(folder / PREDICTIONS, ("row_id", "cell_id", "score"))
-    rows = rows_from_tables(table["cell_id"], splits, predictions, document["scores"])
-
-    protocol = document["protocol"]
-    parameters = protocol["parameters"]
-    essence = canonical_json({"version": protocol["version"]} | parameters)
-    _expect(hashlib.sha256(essence.encode()).hexdigest() == protocol["hash"], "hash of the protocol")
-    folds = outer_folds(
-        cells.labels, cells.groups, table["split"].to_numpy(dtype=np.str_), recipe=parameters["split"],
-        folds=parameters["outer_folds"], seed=parameters["split_seed"],
-    )  # fmt: skip
-    for row in rows:
-        _check_split(cells, folds[row.axes.fold].train, folds[row.axes.fold].test, row, parameters)
-        if row.status == DONE:
-            _expect(_same(threshold_of(cells, row), row.threshold), f"threshold of {row.axes.row_id}")
-    differences = list(_differences(score(cells, folds, rows), document, ""))
-    if differences:
-        more = f" and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
-        raise VerificationError(f"{folder.name}: recomputed values differ: {'; '.join(differences[:SHOWN])}{more}")
+    if found := violations(document):
+        raise VerificationError(f"{folder.name}: {RESULT} breaks its schema: {found[0]}")
+    try:
+        _check_files(folder, document)
+        table = read_table(folder / CELLS, KEPT)
+        _check_cells(table, document)
+        _check_identity(document)
+        rows = _rows(folder, table, document)
+        folds = _check_splits(CellColumns.of(table), table, rows, document)
+        _check_scores(CellColumns.of(table), folds, rows, document)
+    except (VerificationError, StorageError) as error:
+        raise type(error)(f"{folder.name}: {error.message}") from error
+    except (MitozooError, KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+        raise VerificationError(f"{folder.name}: its files do not fit together: {error}") from error
+    done = sum(row.status == DONE for row in rows)
     return [
         f"{len(document['files'])} files have their recorded sha256",
-        f"{len(table):,} cells in {len(np.unique(cells.groups)):,} groups are the recorded ones",
+        f"{len(table):,} cells in {document['dataset']['groups']:,} groups are the recorded ones, and the run's id is "
+        "made of them, of its model and of its protocol",
         f"{len(folds)} outer folds, {len(rows)} draws of labels and their inner folds are the protocol's own",
-        f"{len(rows)} thresholds follow from the validation scores",
+        f"{done} thresholds follow from the validation scores",
         "all metrics, intervals, summaries and controls follow from the predictions",
     ]
 
 
-def _check_schema(document: dict[str, Any]) -> None:
-    from mitozoo.results.schema import violations
-
-    found = violations(document)
-    if found:
-        raise VerificationError(f"{RESULT} breaks its schema: {found[0]}")
-
-
 def _check_files(folder: Path, document: dict[str, Any]) -> None:
-    for name, expected in document["files"].items():
+    recorded: dict[str, str] = document["files"]
+    expected = {CELLS, SPLITS, PREDICTIONS, *(_row_file(entry) for entry in document["scores"])}
+    _expect(expected <= recorded.keys(), f"{RESULT} lists no sha256 of {', '.join(sorted(expected - recorded.keys()))}")
+    for name, sha256 in recorded.items():
         path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise VerificationError(f"{RESULT} names a file outside the run: {name}")
-        if not path.is_file():
-            raise VerificationError(f"{name} is missing")
-        with path.open("rb") as file:
-            _expect(hashlib.file_digest(file, "sha256").hexdigest() == expected, f"sha256 of {name}")
+        _expect(path.resolve().is_relative_to(folder.resolve()), f"{RESULT} names a file outside the run: {name}")
+        try:
+            with path.open("rb") as file:
+                measured = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise StorageError(f"{name} is missing or unreadable: {error.strerror}") from error
+        _expect(measured == sha256, f"{name} has another sha256 than {RESULT} records")
 
 
-def _check_cells(table: Any, document: dict[str, Any]) -> None:
+def _check_cells(table: pd.DataFrame, document: dict[str, Any]) -> None:
     recorded = document["dataset"]
-    labels, groups = table["label"].to_numpy(), table["group"].to_numpy()
-    _expect(len(table) == recorded["cells"], f"number of cells: {len(table)} in {CELLS}, {recorded['cells']} recorded")
-    _expect(len(np.unique(groups)) == recorded["groups"], "number of groups")
+    ids, labels = table["cell_id"], table["label"].to_numpy(dtype=np.int8)
+    _expect(ids.is_unique and ids.is_monotonic_increasing, f"{CELLS}: its cells are not unique and in order")
+    _agree("number of cells", len(table), recorded["cells"])
+    _agree("number of groups", table["group"].nunique(), recorded["groups"])
     counts = {"positive": int(labels.sum()), "negative": int(len(labels) - labels.sum())}
+    _agree("cells in each class", counts, {side: recorded["classes"][side]["cells"] for side in counts})
     digest = hashlib.sha256()
     for row in zip(*(table[name].tolist() for name in ("cell_id", "slide", "group", "label")), strict=True):
         digest.update(json.dumps(row, ensure_ascii=False).encode() + b"\n")
-    _expect(digest.hexdigest() == recorded["cells_sha256"], "sha256 of the cells")
-    _expect(counts == {side: recorded["classes"][side]["cells"] for side in counts}, "number of cells in each class")
+    _agree("sha256 of cells, slides, groups and labels", digest.hexdigest(), recorded["cells_sha256"])
 
 
-def _check_split(cells: CellColumns, train: Any, test: Any, row: ResultRow, parameters: dict[str, Any]) -> None:
+def _check_identity(document: dict[str, Any]) -> None:
+    """Compare the run's id with what it is made of, and that with the rest of the document."""
+    protocol, identity = document["protocol"], document["identity"]
+    essence = canonical_json({"version": protocol["version"]} | protocol["parameters"])
+    _agree("hash of the protocol's parameters", hashlib.sha256(essence.encode()).hexdigest(), protocol["hash"])
+    parts = {
+        "model": document["model"]["fingerprint"], "weights": document["model"]["weights_sha256"],
+        "dataset": document["dataset"]["fingerprint"], "cells": document["dataset"]["cells_sha256"],
+        "negatives": document["dataset"]["negatives"], "protocol": protocol["hash"],
+        "precision": document["precision"],
+    }  # fmt: skip
+    for name, value in parts.items():
+        _agree(f"{name} in the run's identity", value, identity[name])
+    _agree("run_id", run_id(identity), document["run_id"])
+
+
+def _rows(folder: Path, table: pd.DataFrame, document: dict[str, Any]) -> list[ResultRow]:
+    """Return the rows as the tables tell them, each equal to its own file."""
+    splits = read_table(folder / SPLITS, ("cell_id", "fold", "seed", "fraction", "role"))
+    predictions = read_table(folder / PREDICTIONS, ("row_id", "cell_id", "score"))
+    entries = document["scores"]
+    rows = rows_from_tables(table["cell_id"], splits, predictions, entries)
+    for row, entry in zip(rows, entries, strict=True):
+        _agree("row_id", row.axes.row_id, entry["row_id"])
+        own = read_row(folder / _row_file(entry))
+        for name in ("axes", "status", "reason", "threshold", "selected", "converged", "flags"):
+            _agree(f"{name} of {entry['row_id']}", getattr(own, name), getattr(row, name))
+        for name in ("train", "test", "test_scores", "validation_scores"):
+            same = np.array_equal(getattr(own, name), getattr(row, name))
+            _expect(same, f"{name.replace('_', ' ')} of {entry['row_id']} differ between its file and the tables")
+    _expect(len({row.axes for row in rows}) == len(rows), f"{RESULT} holds a row twice")
+    held = {(axes.fraction, axes.seed, axes.fold) for axes in (row.axes for row in rows)}
+    for fraction, seed, fold in sorted(held):  # seeds count from 0 and folds from the first: none may be picked out
+        before = [(fraction, seed - 1, fold)] * (seed > 0) + [(fraction, seed, fold - 1)] * (fold > 0)
+        for absent in set(before) - held:
+            _expect(False, f"the row of fraction {absent[0]:g}, seed {absent[1]}, fold {absent[2]} was left out")
+    return rows
+
+
+def _check_splits(
+    cells: CellColumns, table: pd.DataFrame, rows: Sequence[ResultRow], document: dict[str, Any]
+) -> list[Fold]:
+    """Repeat the outer folds, the draws of labels, the inner folds and the thresholds."""
+    parameters = document["protocol"]["parameters"]
+    folds = outer_folds(
+        cells.labels, cells.groups, table["split"].to_numpy(dtype=np.str_), recipe=parameters["split"],
+        folds=parameters["outer_folds"], seed=parameters["split_seed"],
+    )  # fmt: skip
+    tested = len({row.axes.fold for row in rows})
+    marked = f"{tested} of {len(folds)} folds" in document["marks"]
+    _expect(marked == (tested < len(folds)), f"{tested} of {len(folds)} folds were tested, and the marks say otherwise")
+    for row in rows:
+        _check_draw(cells, folds[row.axes.fold], row, parameters)
+        if row.status == DONE:
+            _agree(f"threshold of {row.axes.row_id}", threshold_of(cells, row), row.threshold)
+    return folds
+
+
+def _check_draw(cells: CellColumns, fold: Fold, row: ResultRow, parameters: dict[str, Any]) -> None:
     name = row.axes.row_id
     try:
-        drawn = draw(
-            cells.labels,
-            cells.groups,
-            train,
-            fraction=row.axes.fraction,
-            seed=row.axes.seed,
-            by=parameters["fraction_of"],
-        )
-    except NotEnoughLabels as error:
-        _expect(row.status != DONE and row.reason == str(error), f"status of {name}")
+        drawn = labelled_rows(cells, fold.train, row.axes, parameters["fraction_of"])
+    except NotEnoughLabels as reason:
+        _agree(f"status of {name}", f"skipped: {reason}", f"{row.status}: {row.reason}")
         return
-    _expect(row.status == DONE, f"status of {name}: it can be trained")
-    _expect(np.array_equal(row.test, test), f"test cells of {name}")
-    _expect(np.array_equal(row.train, drawn), f"training cells of {name}")
+    _agree(f"status of {name}", DONE, row.status)
+    _expect(np.array_equal(row.test, fold.test), f"test cells of {name} are not the protocol's")
+    _expect(np.array_equal(row.train, drawn), f"training cells of {name} are not the protocol's")
     parts = inner_folds(
         cells.labels, cells.groups, drawn, folds=parameters["inner_folds"], seed=parameters["split_seed"]
     )
-    if parameters["kind"] != "linear-probe":  # training validates on the first part alone
+    if parameters["kind"] == "end-to-end":  # training validates on the first part alone
         parts = parts[:1]
     same = len(parts) == len(row.inner_parts) and all(map(np.array_equal, parts, row.inner_parts))
-    _expect(same, f"inner folds of {name}")
+    _expect(same, f"inner folds of {name} are not the protocol's")
 
 
-def _differences(computed: Any, recorded: Any, where: str) -> Any:
+def _check_scores(
+    cells: CellColumns, folds: Sequence[Fold], rows: Sequence[ResultRow], document: dict[str, Any]
+) -> None:
+    differences = list(_differences(score(cells, folds, rows), document, ""))
+    if differences:
+        more = f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
+        raise VerificationError(f"{'; '.join(differences[:SHOWN])}{more}")
+
+
+def _differences(computed: Any, recorded: Any, where: str) -> Iterator[str]:
     """Yield where recorded values differ from computed ones; keys that only the record has may be newer."""
     if isinstance(computed, dict) and isinstance(recorded, dict):
         for key, value in computed.items():
@@ -132,7 +184,7 @@ def _differences(computed: Any, recorded: Any, where: str) -> Any:
                 yield f"{where}{key} is missing"
             else:
                 yield from _differences(value, recorded[key], f"{where}{key}.")
-    elif isinstance(computed, list | tuple) and isinstance(recorded, list):
+    elif isinstance(computed, list | tuple) and isinstance(recorded, list | tuple):
         if len(computed) != len(recorded):
             yield f"{where[:-1]} has {len(recorded)} entries, not {len(computed)}"
         else:
@@ -143,16 +195,19 @@ def _differences(computed: Any, recorded: Any, where: str) -> Any:
 
 
 def _same(one: Any, other: Any) -> bool:
-    if (
-        isinstance(one, bool)
-        or isinstance(other, bool)
-        or not isinstance(one, int | float)
-        or not isinstance(other, int | float)
-    ):
-        return bool(one == other)
-    return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (one, other))
+    return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE) if numbers else bool(one == other)
 
 
-def _expect(holds: bool, what: str) -> None:
+def _agree(what: str, computed: Any, recorded: Any) -> None:
+    for difference in _differences(computed, recorded, f"{what}."):
+        raise VerificationError(difference)
+
+
+def _expect(holds: bool, otherwise: str) -> None:
     if not holds:
-        raise VerificationError(f"recomputed, this differs from the record: {what}")
+        raise VerificationError(otherwise)
+
+
+def _row_file(entry: dict[str, Any]) -> str:
+    return f"{ROWS}/{entry['row_id']}.safetensors"

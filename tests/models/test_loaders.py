@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -246,3 +248,11 @@ def test_a_source_of_a_newer_mitozoo_asks_for_an_upgrade():
     with pytest.raises(ModelError, match="no loader for a Source") as caught:
         load_network(Source())
     assert "upgrade" in caught.value.hint
+
+
+def test_loading_imports_no_library_that_only_some_models_need():
+    code = (
+        "import sys, mitozoo.models.encoder, mitozoo.models.on_the_spot;"
+        "sys.exit(bool({'transformers', 'open_clip', 'torchvision', 'timm'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

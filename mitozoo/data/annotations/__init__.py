@@ -7,10 +7,25 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mitozoo.data.annotations import cell_table, slide_runner
+from mitozoo.data.annotations import (
+    cell_table,
+    coordinate_tables,
+    midog_json,
+    patch_folder,
+    qupath_geojson,
+    slide_runner,
+    slide_table,
+)
 from mitozoo.data.annotations.raw import COLUMNS, OPTIONAL, RawCells, text_column
 from mitozoo.errors import DataError, MitozooError
-from mitozoo.plugins.formats import CellTable, SlideRunnerDatabase
+from mitozoo.plugins.formats import (
+    CellTable,
+    CoordinateTables,
+    MidogJson,
+    PatchFolder,
+    QuPathGeoJson,
+    SlideRunnerDatabase,
+)
 from mitozoo.plugins.record import reference
 
 if TYPE_CHECKING:
@@ -27,11 +42,24 @@ def read_annotations(spec: DatasetSpec, root: Path) -> RawCells:
     Raises:
         DataError: a label file is missing, or is not what the spec says.
     """
+    raw = _read(spec, root)
+    return raw if spec.slides is None else slide_table.join(spec.slides, label_file(spec, root, spec.slides.path), raw)
+
+
+def _read(spec: DatasetSpec, root: Path) -> RawCells:
     match spec.cells:
         case SlideRunnerDatabase():
             return slide_runner.read(spec.cells, label_file(spec, root, spec.cells.path))
         case CellTable():
             return cell_table.read(spec.cells, label_file(spec, root, spec.cells.path))
+        case MidogJson():
+            return midog_json.read(spec.cells, label_file(spec, root, spec.cells.path))
+        case CoordinateTables():
+            return coordinate_tables.read(spec.cells, root)
+        case PatchFolder():
+            return patch_folder.read(spec.cells, root)
+        case QuPathGeoJson():
+            return qupath_geojson.read(spec.cells, root)
         case _ if callable(spec.cells):
             return _read_by_function(spec, root)
     raise DataError(f"dataset '{spec.name}': this version of mitozoo has no reader for {type(spec.cells).__name__}")

@@ -25,10 +25,7 @@ def read(layout: CellTable, path: Path) -> RawCells:
     Raises:
         DataError: the file is no such table, or lacks a column that the layout names.
     """
-    if path.suffix.lower() in {".parquet", ".pq"}:
-        columns, numbers, row_word = *_parquet_columns(path), "row"
-    else:
-        columns, numbers, row_word = *_csv_columns(path), "line"
+    columns, numbers, row_word = read_columns(path)
     for field, template in (("cell_id", layout.cell_id), ("label", layout.label)):
         if not any(name for _, name in template_parts(template)):
             raise DataError(f"CellTable.{field} '{template}' names no column; write '{{{template}}}'")
@@ -42,8 +39,8 @@ def read(layout: CellTable, path: Path) -> RawCells:
             "slide": fill(layout.slide),
             "case": fill(layout.case),
             "file": fill(layout.file, _with_file_words(layout, columns, path)),
-            "x": find_column(layout.x, columns, source=str(path)),
-            "y": find_column(layout.y, columns, source=str(path)),
+            "x": find_column(layout.x, columns, source=str(path)) if layout.x else None,
+            "y": find_column(layout.y, columns, source=str(path)) if layout.y else None,
             "raw_label": fill(layout.label),
         },
         index=numbers,
@@ -51,7 +48,20 @@ def read(layout: CellTable, path: Path) -> RawCells:
     votes = [find_column(name, columns, source=str(path)) for name in layout.votes]
     each = [list(person) for person in zip(*votes, strict=True)] if votes else [[] for _ in numbers]
     table["raw_votes"] = pd.Series(each, index=table.index, dtype=object)
+    if layout.mpp:
+        table["mpp"] = find_column(layout.mpp, columns, source=str(path))
     return RawCells(table=table, own=columns, source=str(path), row_word=row_word)
+
+
+def read_columns(path: Path) -> tuple[Columns, list[int], str]:
+    """Return a CSV or Parquet file's columns as text, each row's number, and what the file calls a row.
+
+    Raises:
+        DataError: the file is no such table.
+    """
+    if path.suffix.lower() in {".parquet", ".pq"}:
+        return *_parquet_columns(path), "row"
+    return *_csv_columns(path), "line"
 
 
 def _with_file_words(layout: CellTable, columns: Columns, path: Path) -> Columns:

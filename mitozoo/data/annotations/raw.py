@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,12 +31,22 @@ class RawCells:
         own: the source's own columns as text, for the templates of domains.
         source: the file, or the plugin's function, as messages name it.
         row_word: what the source calls a row: 'line', 'row' or 'annotation'.
+        slides: 'slide', 'file' and further columns as text, one entry for each image that the label files name, whether
+            it holds cells or not; empty where they name no others.
     """
 
     table: pd.DataFrame
     own: Mapping[str, Sequence[str]]
     source: str
     row_word: str
+    slides: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def all_slides(self) -> Mapping[str, Sequence[str]]:
+        """Return `slides`, else the slides of the cells."""
+        if self.slides:
+            return self.slides
+        first = self.table.drop_duplicates("slide")
+        return {"slide": first["slide"].tolist(), "file": first["file"].tolist()}
 
     def refuse(self, bad: npt.ArrayLike, problem: Callable[[int], str], *, hint: str | None = None) -> None:
         """Raise `DataError` for the first row marked in `bad` (n,), and say how many more there are."""
@@ -45,6 +56,19 @@ class RawCells:
             more = f" (and {rows.size - 1:,} rows more)" if rows.size > 1 else ""
             where = f"{self.source}, {self.row_word} {self.table.index[first]}"
             raise DataError(f"{where}: {problem(first)}{more}", hint=hint)
+
+
+def require_class_names(wanted: Mapping[str, str], found: Mapping[str, str], source: str) -> None:
+    """Raise `DataError` for a class that is called otherwise than `wanted` (id -> pattern) says."""
+    for key, pattern in wanted.items():
+        if key not in found:
+            listed = ", ".join(f"{one} '{name}'" for one, name in found.items()) or "none"
+            raise DataError(f"{source} has no class {key}; its classes are {listed}")
+        if not re.fullmatch(pattern, found[key].strip(), flags=re.IGNORECASE):
+            raise DataError(
+                f"{source}: its class {key} is called '{found[key]}', and should be called '{pattern}'",
+                hint="It may be the label file of another dataset.",
+            )
 
 
 def text_column(values: pd.Series) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mitozoo.data.annotations.raw import RawCells
+from mitozoo.data.annotations.raw import RawCells, require_class_names
 from mitozoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def read(layout: SlideRunnerDatabase, path: Path) -> RawCells:
     """Return the spots that nobody deleted; the database is only read, and nothing is written beside it.
 
     `raw_label` is the agreed class's id as text, `raw_votes` each person's class id in the order of the persons' ids
-    (a person's last label counts), `case` the slide's name without its ending.
+    (a person's last label counts) or of the layout's voters, `case` the slide's name without its ending.
 
     Raises:
         DataError: the file is no SlideRunner database, or holds no spots, or one that does not lie on one point.
@@ -40,7 +40,12 @@ def read(layout: SlideRunnerDatabase, path: Path) -> RawCells:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
             database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_TEXT)
-            slides, annotations, points, votes = _tables(database, _require_schema(database, path))
+            known = _require_schema(database, path, bool(layout.voters), bool(layout.class_names))
+            if layout.class_names:
+                classes = database.execute("SELECT uid, name FROM Classes")
+                require_class_names(layout.class_names, {_text(uid): _text(name) for uid, name in classes}, str(path))
+            voters = _voters(layout, database, path)
+            slides, annotations, points, votes = _tables(database, known)
     except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
         raise DataError(f"{path} cannot be read as a SlideRunner database: {error}") from error
     spots = [(uid, slide, agreed) for uid, slide, kind, agreed in annotations if kind == SPOT]
@@ -60,11 +65,27 @@ def read(layout: SlideRunnerDatabase, path: Path) -> RawCells:
         "x": [points[uid][0][0] for uid, _, _ in spots],
         "y": [points[uid][0][1] for uid, _, _ in spots],
         "raw_label": [_text(agreed) for _, _, agreed in spots],
-        "raw_votes": [[_text(vote) for vote in votes[uid].values()] for uid, _, _ in spots],
+        "raw_votes": [[_text(vote) for vote in _cast(votes[uid], voters)] for uid, _, _ in spots],
     }
     table = pd.DataFrame(columns, index=pd.Index(columns["cell_id"], dtype=object), dtype=object)
     own = {name: columns[name] for name in ("slide", "case", "raw_label")}
-    return RawCells(table=table, own=own, source=str(path), row_word="annotation")
+    every = {"slide": [name for name, _, _ in named.values()], "file": [file for _, _, file in named.values()]}
+    return RawCells(table=table, own=own, source=str(path), row_word="annotation", slides=every)
+
+
+def _voters(layout: SlideRunnerDatabase, database: sqlite3.Connection, path: Path) -> list[Any] | None:
+    """Return the ids of the persons whose labels are votes; None: everybody's."""
+    if not layout.voters:
+        return None
+    ids = {name: uid for uid, name in database.execute("SELECT uid, name FROM Persons")}
+    if unknown := [name for name in layout.voters if name not in ids]:
+        there = ", ".join(repr(name) for name in ids) or "nobody"
+        raise DataError(f"{path} has no person called '{unknown[0]}'; it has {there}")
+    return [ids[name] for name in layout.voters]
+
+
+def _cast(votes: dict[Any, Any], voters: list[Any] | None) -> list[Any]:
+    return list(votes.values()) if voters is None else [votes[person] for person in voters if person in votes]
 
 
 def _tables(database: sqlite3.Connection, known: dict[str, set[str]]) -> tuple[Any, Any, Any, Any]:
@@ -103,15 +124,19 @@ def _require_at_rest(path: Path) -> None:
             )
 
 
-def _require_schema(database: sqlite3.Connection, path: Path) -> dict[str, set[str]]:
+def _require_schema(
+    database: sqlite3.Connection, path: Path, with_persons: bool, with_classes: bool
+) -> dict[str, set[str]]:
     """Return the columns of each table that is needed; plain tables only, since a view may run anything."""
+    further = {"Persons": ("uid", "name")} if with_persons else {}
+    further |= {"Classes": ("uid", "name")} if with_classes else {}
     plain = {
         name
         for name, sql in database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
         if isinstance(sql, str) and not sql.upper().startswith("CREATE VIRTUAL")
     }
     known = {}
-    for table, columns in NEEDED.items():
+    for table, columns in (NEEDED | further).items():
         if table not in plain:
             raise DataError(f"{path} is no SlideRunner database: it has no table '{table}'")
         known[table] = {row[1] for row in database.execute(f"PRAGMA table_info({table})")}

@@ -1,0 +1,178 @@
+"""The pages that follow from the plugins, the protocols and the commands, as Markdown."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mitozoo.cli import main as mitozoo
+from mitozoo.plugins.formats import MppByDomain, SlideNames
+from mitozoo.protocols.presets import PRESETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from plugin_families import Family
+
+    from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+    from mitozoo.protocols.spec import Protocol
+
+NOT_HERE = Path(__file__).resolve().parent / "parts" / "not-here.md"
+HELP_WIDTH = 100
+
+
+def models_page(plugins: Sequence[Family]) -> str:
+    """Return every model by family, and what is not here."""
+    offering = [plugin for plugin in plugins if plugin.models]
+    count = sum(len(plugin.models) for plugin in offering)
+    parts = [
+        f"# Models\n\n{count} encoders in {len(offering)} plugins. One plugin: `pip install mitozoo-plugin-NAME`; all"
+        " the pathology encoders: `pip install 'mitozoo[foundation]'`; those that every one of them should beat:"
+        " `pip install 'mitozoo[baselines]'`. Everything about one of them: `mitozoo info NAME`.\n\n"
+        "* *prefix*: class and register tokens before the patch tokens. *mpp*: microns per pixel of the training tiles,"
+        " and whether the authors stated it, named a magnification, or it is the convention.\n"
+        "* *gated*: the owner grants access one by one. *pretraining* is what marks a result as contaminated.\n"
+        "* *not confirmed*: what no primary source that could be read says; `mitozoo info` shows `verified: no`.\n"
+    ]
+    for extra, title in (("foundation", "Pathology encoders"), ("baselines", "Baselines and controls")):
+        parts.append(f"\n## {title}\n")
+        parts += [_family_section(plugin) for plugin in offering if plugin.extra == extra]
+    return "".join(parts) + "\n" + NOT_HERE.read_text(encoding="utf-8")
+
+
+def _family_section(plugin: Family) -> str:
+    headers = (
+        "model", "dim", "pooling", "prefix", "input", "mpp", "licence", "gated", "parameters", "pretraining",
+        "not confirmed",
+    )  # fmt: skip
+    install = f"{plugin.description.rstrip('.')}. `pip install {plugin.distribution}`"
+    head = f"\n### {plugin.distribution.removeprefix('mitozoo-plugin-')}\n\n{install}\n\n"
+    return head + _table(headers, map(_model_row, plugin.models)) + _remarks(plugin.models)
+
+
+def _remarks(models: Sequence[ModelSpec]) -> str:
+    """Return what loading needs and does, each remark once, with the models that it holds for."""
+    concerned: dict[str, list[str]] = {}
+    for spec in models:
+        needs = [f"needs `{requirement}`" for requirement in spec.requires]
+        for remark in filter(None, [spec.side_effects, *needs]):
+            concerned.setdefault(remark, []).append(f"`{spec.name}`")
+    lines = [f"* {', '.join(names)}: {remark}\n" for remark, names in concerned.items()]
+    return "".join(["\n", *lines]) if lines else ""
+
+
+def _model_row(spec: ModelSpec) -> tuple[str, ...]:
+    view = spec.preprocessing
+    resize = {"none": "no resize", "square": f"square {view.resize_to}", "short-side": f"short side {view.resize_to}"}
+    pretraining = "not stated" if spec.pretraining is None else ", ".join(spec.pretraining) or "none"
+    return (
+        f"[{spec.name}]({spec.reference})" if "://" in spec.reference else spec.name,
+        str(spec.embed_dim), spec.pooling, str(spec.prefix_tokens),
+        f"{view.size} px, {resize[view.resize]}, {view.interpolation}",
+        "-" if view.mpp is None else f"{view.mpp:g} ({view.mpp_basis})",
+        spec.license + (" (**sources disagree**)" if spec.license_conflict else ""),
+        "yes" if spec.gated else "no",
+        "-" if spec.parameters is None else f"{spec.parameters / 1e6:,.1f} M",
+        pretraining,
+        ", ".join(path.removeprefix("preprocessing.") for path in spec.unverified) or "-",
+    )  # fmt: skip
+
+
+def datasets_page(plugins: Sequence[Family]) -> str:
+    """Return every dataset with what a careful user asks."""
+    parts = [
+        "# Datasets\n\nAll of them: `pip install 'mitozoo[datasets]'`. Datasets whose labels differ are different"
+        " datasets; `derived from` tells which ones share cells, so that no model is trained on one and tested on the"
+        " other unawares.\n"
+    ]
+    for plugin in plugins:
+        for spec in plugin.datasets:
+            install = f"{(spec.title or plugin.description).rstrip('.')}. `pip install {plugin.distribution}`\n\n"
+            parts.append(f"\n## {spec.name}\n\n{install}{_table(('', ''), _dataset_rows(spec))}")
+    return "".join(parts)
+
+
+def _dataset_rows(spec: DatasetSpec) -> Iterator[tuple[str, str]]:
+    yield "positive class", spec.positive_class
+    yield "negative class", spec.negative_class
+    yield "where the negatives come from", spec.negatives_origin
+    yield "labelled by", spec.labelled_by or "not stated"
+    yield "never divided between training and test", spec.group
+    for name, source in spec.domains.items():
+        values = sorted(set(source.patterns.values())) if isinstance(source, SlideNames) else []
+        yield f"domain *{name}*", ", ".join(values) or "named in the label file"
+    yield "official test part", f"{len(spec.test_slides)} slides" if spec.test_slides else "none; grouped folds"
+    if isinstance(spec.mpp, MppByDomain):
+        by_domain = ", ".join(f"{value}: {mpp:g}" for value, mpp in spec.mpp.values.items())
+        yield "microns per pixel", f"by {spec.mpp.domain}: {by_domain}"
+    else:
+        yield "microns per pixel", "the slide file's own" if spec.mpp is None else f"{spec.mpp:g}"
+    if spec.patch_px:
+        yield "released as", f"patches of {spec.patch_px} px"
+    yield "derived from", ", ".join(spec.derived_from) or "no other dataset"
+    yield "synthetic", "yes: no number on it says anything about tissue" if spec.synthetic else "no"
+    yield "licence", spec.license
+    yield "reference", f"<{spec.reference}>" if "://" in spec.reference else spec.reference
+
+
+def protocols_page() -> str:
+    """Return every protocol that ships, with every parameter that can change a score."""
+    parts = [
+        "# Protocols\n\nA protocol is frozen, versioned and hashed: scores of different hashes are never ranked"
+        " together. `--set KEY=VALUE` changes a parameter, and with it the hash and the name shown.\n"
+    ]
+    for protocol in PRESETS.values():
+        meanings = _meanings(type(protocol))
+        values = {key: value for key, value in protocol.parameters().items() if key != "kind"}
+        rows = [(f"`{key}`", f"`{_plain(value)}`", meanings[key]) for key, value in values.items()]
+        about = (inspect.getdoc(type(protocol)) or "").partition("\nAttributes:")[0].strip()
+        head = f"\n## {protocol.name}@{protocol.version}\n\n*{protocol.title}.* {about}\n\nHash: `{protocol.hash}`\n\n"
+        parts.append(head + _table(("parameter", "value", "meaning"), rows))
+    return "".join(parts)
+
+
+def _meanings(protocol: type[Protocol]) -> dict[str, str]:
+    """Return what each field means: the `Attributes:` of the class's docstring and of those it inherits from."""
+    meanings = {}
+    for cls in reversed(protocol.__mro__):
+        listed = inspect.cleandoc(cls.__doc__ or "").partition("\nAttributes:\n")[2]
+        for entry in re.split(r"\n(?= {4}\w)", "\n" + listed):
+            name, _, meaning = entry.strip().partition(": ")
+            meanings[name] = " ".join(meaning.split())
+    return meanings
+
+
+def cli_page() -> str:
+    """Return the help text of every command."""
+    return f"# Command line\n\n{''.join(_help(mitozoo, None, 'mitozoo'))}"
+
+
+def _help(command: click.Command, parent: click.Context | None, name: str) -> Iterator[str]:
+    context = click.Context(
+        command, parent=parent, info_name=name, terminal_width=HELP_WIDTH, max_content_width=HELP_WIDTH, color=False,
+        **command.context_settings,
+    )  # fmt: skip
+    path = context.command_path
+    heading = "" if parent is None else f"\n## {path}\n\n"
+    yield f"{heading}```text\n{click.unstyle(command.get_help(context)).rstrip()}\n```\n"
+    if isinstance(command, click.Group):
+        for child_name in command.list_commands(context):
+            child = command.get_command(context, child_name)
+            assert child is not None
+            yield from _help(child, context, child_name)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table; a bar inside a value would end its cell."""
+    lines = [headers, ["---"] * len(headers), *([value.replace("|", r"\|") for value in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

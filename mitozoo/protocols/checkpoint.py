@@ -1,0 +1,105 @@
+"""What a training keeps on disk after each epoch, so that a killed one goes on where it stood."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import pickle
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from mitozoo import storage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Best:
+    """The weights with the lowest validation log loss, copied to the CPU when they were met."""
+
+    learning_rate: float
+    epoch: int
+    loss: float
+    weights: dict[str, Tensor]
+
+    def sha256(self) -> str:
+        """Return a digest of the weights, so that what was tested can be told."""
+        return weights_sha256(self.weights)
+
+
+@dataclass
+class Progress:
+    """Where the trials stand.
+
+    Attributes:
+        trial: which learning rate is tried, from 0.
+        epoch: epochs of this trial that are done.
+        trial_epoch: its epoch with the lowest loss so far.
+        trial_loss: that loss.
+        diverged: learning rates whose loss was no number any more.
+        best: of all trials.
+    """
+
+    trial: int = 0
+    epoch: int = 0
+    trial_epoch: int = 0
+    trial_loss: float = math.inf
+    diverged: tuple[float, ...] = ()
+    best: Best | None = None
+
+    def next_trial(self) -> Progress:
+        """Return the start of the next trial."""
+        return Progress(trial=self.trial + 1, diverged=self.diverged, best=self.best)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One training's state in a file.
+
+    Attributes:
+        path: the file.
+        identity: names what is trained, so that a checkpoint of anything else is never resumed.
+    """
+
+    path: Path
+    identity: str
+
+    def save(self, progress: Progress, states: dict[str, Any]) -> None:
+        """Write progress and the state of each part (network, optimiser, ...), whole or not at all."""
+        content = {"identity": self.identity, "progress": _plain(progress), "states": states}
+        with storage.write_whole(self.path) as unfinished:
+            torch.save(content, unfinished)
+
+    def load(self) -> tuple[Progress, dict[str, Any]] | None:
+        """Return what was saved; None where there is nothing, or nothing of this training."""
+        if not zipfile.is_zipfile(self.path):  # which a file cut short is not either
+            return None
+        try:
+            content = torch.load(self.path, map_location="cpu", weights_only=True)
+            if content["identity"] != self.identity:
+                return None
+            progress = Progress(**content["progress"])
+            states: dict[str, Any] = content["states"]
+        except (OSError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError):
+            return None  # damaged, or written by another version: the training starts anew
+        progress.best = Best(**content["progress"]["best"]) if progress.best else None
+        return progress, states
+
+
+def weights_sha256(weights: dict[str, Tensor]) -> str:
+    """Return 64 hex digits over names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _plain(progress: Progress) -> dict[str, Any]:
+    return vars(progress) | {"best": vars(progress.best) if progress.best else None}

@@ -1,0 +1,182 @@
+"""Protocols: frozen, hashed, named; a changed parameter shows in both name and hash, and none changes by accident."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from mitozoo.errors import MitozooError, ProtocolError, SpecError, UnknownNameError
+from mitozoo.plugins.record import record
+from mitozoo.protocols.presets import PRESETS, find_protocol
+from mitozoo.protocols.spec import Protocol, override
+
+#: Never edit a line: a protocol that gives other scores gets another version, and a line of its own.
+GOLDEN_HASHES = {
+    "linear-probe@1": "26cb1d3cbd14db9c95d7e446073fe1634843e259e6015cf053e8111d8e7515e7",
+    "end-to-end@1": "14e141843f5342db5e584b66edfeeefb201a46052cccb5b60b884b1c076edec2",
+    "end-to-end-short@1": "289e4881e51385d32543e0f058cced4e6278d7b091d49352d437774bd0446460",
+}
+PROBE, TRAINING = PRESETS["linear-probe"], PRESETS["end-to-end"]
+
+
+def test_no_protocol_changes_without_a_new_version():
+    assert {f"{preset.name}@{preset.version}": preset.hash for preset in PRESETS.values()} == GOLDEN_HASHES
+
+
+def test_the_hash_covers_all_but_name_and_title():
+    assert dataclasses.replace(PROBE, name="other", title="other").hash == PROBE.hash
+    assert dataclasses.replace(PROBE, version=2).hash != PROBE.hash
+    changes = {"window_um": 64.0, "edge": "black", "split": "grouped", "outer_folds": 4, "split_seed": 1}
+    changes |= {
+        "fraction_of": "cells",
+        "inner_folds": 4,
+        "lambdas": (1.0, 2.0),
+        "give_up_after": 3,
+        "fixed_lambda": 2.0,
+    }
+    fields = {field.name for field in dataclasses.fields(PROBE)} - {"name", "version", "title"}
+    assert changes.keys() == fields
+    hashes = {dataclasses.replace(PROBE, **{name: value}).hash for name, value in changes.items()}
+    assert len(hashes | {PROBE.hash}) == len(changes) + 1
+
+
+def test_equal_numbers_have_equal_hashes():
+    assert dataclasses.replace(PROBE, window_um=56).hash == PROBE.hash
+    assert dataclasses.replace(PROBE, fixed_lambda=1).hash == PROBE.hash
+
+
+def test_a_protocol_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        PROBE.window_um = 64.0
+
+
+@pytest.mark.parametrize("name", ["linear-probe", "linear-probe@1"])
+def test_a_protocol_is_found_with_or_without_its_version(name):
+    assert find_protocol(name) is PROBE
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("linear-prob", "did you mean 'linear-probe'"),
+        ("linear-probe@9", "is at version 1"),
+        ("xyz", "no protocol 'xyz'"),
+    ],
+)
+def test_a_protocol_that_is_not_there_is_named(name, said):
+    with pytest.raises(UnknownNameError, match=said):
+        find_protocol(name)
+
+
+# Changes
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "values"),
+    [
+        ({"window_um": "64"}, "linear-probe@1+window_um=64", {"window_um": 64.0}),
+        ({"window_um": " 64.5 "}, "linear-probe@1+window_um=64.5", {"window_um": 64.5}),
+        ({"split": "grouped", "edge": "black"}, "linear-probe@1+edge=black+split=grouped", {"edge": "black"}),
+        ({"outer_folds": "3"}, "linear-probe@1+outer_folds=3", {"outer_folds": 3}),
+        ({"lambdas": "0.1, 1,10"}, "linear-probe@1+lambdas=0.1,1,10", {"lambdas": (0.1, 1.0, 10.0)}),
+        ({"lambdas": "1e-5"}, "linear-probe@1+lambdas=1e-05", {"lambdas": (1e-5,)}),
+    ],
+)
+def test_a_change_shows_in_name_and_hash(settings, name, values):
+    changed = override(PROBE, settings)
+    assert changed.name == name
+    assert {key: getattr(changed, key) for key in values} == values
+    assert all(type(getattr(changed, key)) is type(value) for key, value in values.items())
+    assert changed.hash != PROBE.hash
+    assert changed == override(PROBE, dict(reversed(settings.items())))
+
+
+def test_what_changes_nothing_is_no_change():
+    assert override(PROBE, {}) is PROBE
+    assert override(PROBE, {"window_um": "56", "edge": "reflect"}) is PROBE
+
+
+def test_values_that_differ_have_names_that_differ():
+    names = {override(PROBE, {"window_um": text}).name for text in ("64", "64.0000001", "64.0000002")}
+    assert len(names) == 3
+
+
+def test_a_change_of_a_changed_protocol_adds_to_its_name():
+    assert override(override(PROBE, {"edge": "black"}), {"window_um": "64"}).name == (
+        "linear-probe@1+edge=black+window_um=64"
+    )
+
+
+@record
+class WithSwitch(Protocol):
+    switch: bool = False
+
+
+def test_a_switch_is_true_or_false():
+    protocol = WithSwitch(name="switch", version=1, title="")
+    assert override(protocol, {"switch": "True"}).switch is True
+    assert override(protocol, {"switch": "true"}).name == "switch@1+switch=true"
+    assert override(protocol, {"switch": "false"}) is protocol
+    with pytest.raises(ProtocolError, match="must be true or false"):
+        override(protocol, {"switch": "1"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"window": "64"}, "has no parameter 'window'; did you mean 'window_um'"),
+        ({"name": "mine"}, "has no parameter 'name'"),
+        ({"version": "2"}, "has no parameter 'version'"),
+        ({"edge": "blak"}, "one of reflect, black; did you mean 'black'"),
+        ({"outer_folds": "five"}, "must be a whole number"),
+        ({"outer_folds": "2.5"}, "must be a whole number"),
+        ({"outer_folds": "1"}, "must lie between 2 and 100"),
+        ({"inner_folds": "101"}, "must lie between 2 and 100"),
+        ({"split_seed": "-1"}, "split_seed is -1"),
+        ({"window_um": ""}, "must be a number"),
+        ({"window_um": "nan"}, "finite"),
+        ({"window_um": "inf"}, "finite"),
+        ({"window_um": "2"}, "between 4 and 1000"),
+        ({"lambdas": "1,nan"}, "finite"),
+        ({"lambdas": "10,1"}, "ascending"),
+        ({"lambdas": "1,1"}, "ascending"),
+        ({"lambdas": "0,1"}, "positive"),
+        ({"lambdas": ""}, "must be a number"),
+        ({"give_up_after": "0"}, "give_up_after must be at least 1"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_sentence(settings, said):
+    with pytest.raises(ProtocolError, match=said):
+        override(PROBE, settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"learning_rates": "0"}, {"learning_rates": "1"}, {"learning_rates": "-1e-3"}, {"epochs": "0"},
+        {"patience": "0"}, {"batch_size": "1"}, {"warmup": "1"}, {"weight_decay": "-0.1"}, {"weight_decay": "nan"},
+    ],
+)  # fmt: skip
+def test_training_that_would_train_nothing_is_refused(settings):
+    with pytest.raises(ProtocolError):
+        override(TRAINING, settings)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_python_cannot_hide_what_is_no_number_either(value):
+    with pytest.raises(MitozooError):
+        dataclasses.replace(PROBE, window_um=value)
+    with pytest.raises((SpecError, ProtocolError)):
+        dataclasses.replace(PROBE, lambdas=(1.0, value))
+
+
+def test_without_penalties_there_is_no_probe():
+    with pytest.raises(ProtocolError, match="at least one lambda"):
+        dataclasses.replace(PROBE, lambdas=())
+
+
+def test_an_unknown_parameter_points_to_the_list():
+    with pytest.raises(ProtocolError) as refused:
+        override(override(PROBE, {"edge": "black"}), {"xyz": "1"})
+    assert refused.value.hint == "See them all: mitozoo info linear-probe"

@@ -1,0 +1,99 @@
+"""A network small enough to be trained in a test, on patches whose class is plain to see."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mitozoo.models.encoder import Encoder, load_encoder
+from mitozoo.plugins.specs import ModelSpec, Preprocessing
+from mitozoo.protocols.fine_tune import EndToEnd, fit_end_to_end
+
+if TYPE_CHECKING:
+    from mitozoo.protocols.prediction import Prediction
+
+SIZE = 12
+
+
+class TinyNetwork(torch.nn.Module):
+    """Convolution, batch norm, dropout, and a token, so that each kind of parameter and randomness is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = torch.nn.Conv2d(3, 6, 3, stride=2)
+        self.norm = torch.nn.BatchNorm2d(6)
+        self.second = torch.nn.Conv2d(6, 6, 3)
+        self.dropout = torch.nn.Dropout(0.2)
+        self.token = torch.nn.Parameter(torch.zeros(1, 1, 4))
+        self.projection = torch.nn.Linear(6, 4)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.second(self.norm(self.convolution(images)).relu()).relu().mean((2, 3))
+        return self.projection(self.dropout(features)) + self.token[:, 0]
+
+
+def tiny_network() -> TinyNetwork:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        return TinyNetwork()
+
+
+PREPROCESSING = Preprocessing(
+    size=SIZE, resize="none", resize_to=SIZE, interpolation="bilinear", antialias=True, mean=(0.5, 0.5, 0.5),
+    std=(0.25, 0.25, 0.25), mpp=None, mpp_basis="none",
+)  # fmt: skip
+SPEC = ModelSpec(
+    name="tiny", load=tiny_network, preprocessing=PREPROCESSING, embed_dim=4, pooling="network", prefix_tokens=0,
+    precision="fp32", license="MIT", reference="https://example.org",
+)  # fmt: skip
+
+
+def load() -> Encoder:
+    return load_encoder(SPEC)
+
+
+def protocol(**changes) -> EndToEnd:
+    settings = {"learning_rates": (3e-3,), "epochs": 4, "patience": 4, "batch_size": 8, "inner_folds": 3}
+    return EndToEnd(name="tiny", version=1, title="", **settings | changes)
+
+
+def cells(count: int = 60, rare: int = 3):
+    """Patches (n, size, size, 3), labels and groups: positives have a dark spot in the middle."""
+    random = np.random.default_rng(0)
+    labels = (np.arange(count) % rare == 0).astype(np.int8)
+    groups = np.array([f"slide-{index // 4:02}" for index in range(count)])
+    patches = random.integers(120, 256, (count, SIZE, SIZE, 3), dtype=np.uint8)
+    patches[labels == 1, 3:9, 3:9] -= 80
+    return patches, labels, groups
+
+
+def fit(checkpoint: Path, *, on_progress=lambda done, total: None, precision="fp32", seed=0, **changes) -> Prediction:
+    """Train on three quarters of the cells; one thread, so that sums have one order everywhere."""
+    patches, labels, groups = cells()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return fit_end_to_end(
+            protocol(**changes), load, patches, labels, groups, np.arange(44), np.arange(44, 60), seed=seed,
+            device="cpu", precision=precision, checkpoint=checkpoint, on_progress=on_progress,
+        )  # fmt: skip
+    finally:
+        torch.set_num_threads(threads)
+
+
+def kill_myself_after(epochs: int):
+    def on_progress(done: int, total: int) -> None:
+        if done == epochs:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return on_progress
+
+
+if __name__ == "__main__":
+    fit(Path(sys.argv[1]), on_progress=kill_myself_after(int(sys.argv[2])), learning_rates=(1e-3, 3e-3))

@@ -1,0 +1,104 @@
+"""No model gives other features under the same major version of its plugin."""
+
+from __future__ import annotations
+
+import pytest
+from script_files import REPOSITORY, load_script
+
+fingerprints = load_script(".ci/fingerprints.py")
+REGENERATE = "then keep the new fingerprints: python .ci/fingerprints.py --write"
+
+
+@pytest.fixture(scope="module")
+def now():
+    return fingerprints.of_this_tree()
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return fingerprints.read(fingerprints.GOLDEN.read_text())
+
+
+def test_no_fingerprint_changed_without_a_major_bump(golden, now):
+    changed = fingerprints.changed_without_bump(golden, now)
+    assert not changed, f"raise the major version of these plugins, {REGENERATE}: {changed}"
+
+
+def test_every_fingerprint_is_kept(golden, now):
+    differing = sorted(name for name in golden.keys() | now.keys() if golden.get(name) != now.get(name))
+    assert not differing, f"look whether this is meant, {REGENERATE}: {differing}"
+
+
+def test_what_is_kept_is_written_as_it_is_read(golden):
+    assert fingerprints.GOLDEN.read_text() == fingerprints.dump(golden)
+
+
+def test_every_plugin_with_models_is_looked_at(now):
+    offering = {
+        file.parent.name
+        for file in (REPOSITORY / "plugins").glob("*/pyproject.toml")
+        if any("def mitozoo_models" in module.read_text() for module in file.parent.rglob("*.py"))
+    }
+    assert {name.partition("/")[0] for name in now} == offering
+
+
+KEPT = {"p/a": (1, "aa"), "p/b": (1, "bb"), "q/c": (2, "cc")}
+
+
+@pytest.mark.parametrize(
+    ("now", "changed"),
+    [
+        (KEPT, {}),
+        (KEPT | {"p/new": (1, "dd")}, {}),
+        (KEPT | {"p/a": (1, "other")}, {"p/a": "gives other features"}),
+        (KEPT | {"p/a": (2, "other"), "p/b": (2, "bb")}, {}),
+        ({"p/a": (1, "aa"), "q/c": (2, "cc")}, {"p/b": "is offered no longer"}),
+        ({"p/a": (1, "aa"), "p/b": (1, "bb")}, {}),  # a plugin taken out as a whole
+        ({"p/a": (2, "aa"), "q/c": (2, "other")}, {"q/c": "gives other features"}),
+    ],
+)
+def test_only_a_change_under_the_same_major_version_counts(now, changed):
+    assert fingerprints.changed_without_bump(KEPT, now) == changed
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """Return a repository of its own, whose golden file keeps KEPT and whose models are `tree.now`."""
+    git = fingerprints._git
+    monkeypatch.setattr(fingerprints, "ROOT", tmp_path)
+    monkeypatch.setattr(fingerprints, "GOLDEN", tmp_path / "golden.json")
+    for name in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"):
+        monkeypatch.setenv(name, "someone")
+    git("init", "--quiet")
+    fingerprints.GOLDEN.write_text(fingerprints.dump(KEPT))
+    git("add", ".")
+    git("commit", "--quiet", "--no-gpg-sign", "-m", "kept")
+    return tmp_path
+
+
+def run(monkeypatch, *arguments: str, now=KEPT) -> int:
+    monkeypatch.setattr(fingerprints, "of_this_tree", lambda: now)
+    monkeypatch.setattr("sys.argv", ["fingerprints.py", *arguments])
+    return fingerprints.main()
+
+
+def test_writing_refuses_a_change_of_what_is_released_and_takes_any_other(tree, monkeypatch, capsys):
+    changed = KEPT | {"p/a": (1, "other")}
+    assert run(monkeypatch, "--write", now=changed) == 0
+    assert fingerprints.read(fingerprints.GOLDEN.read_text()) == changed
+
+    fingerprints._git("tag", "p-v1.2.0")
+    capsys.readouterr()
+    assert run(monkeypatch, "--write", now=KEPT) == 1
+    assert "p/a gives other features: raise the major version in plugins/p/pyproject.toml" in capsys.readouterr().out
+    assert fingerprints.read(fingerprints.GOLDEN.read_text()) == changed
+    assert run(monkeypatch, "--write", now={name: (3, "x") for name in KEPT}) == 0
+
+
+def test_a_golden_file_edited_by_hand_is_found_by_comparing_commits(tree, monkeypatch):
+    fingerprints._git("tag", "p-v1.0.0")
+    assert run(monkeypatch, "--against", "HEAD") == 0
+    fingerprints.GOLDEN.write_text(fingerprints.dump(KEPT | {"p/a": (1, "other")}))
+    assert run(monkeypatch, "--against", "HEAD") == 1
+    with pytest.raises(fingerprints.subprocess.CalledProcessError):
+        run(monkeypatch, "--against", "no-such-commit")
