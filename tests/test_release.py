@@ -38,7 +38,7 @@ def test_due_is_what_has_no_tag(tags, due):
 
 
 def test_a_version_below_a_released_one_is_refused():
-    with pytest.raises(ValueError, match="mitozoo is at 1.2.0, but 1.10.0 is released"):
+    with pytest.raises(ValueError, match=r"mitozoo is at 1\.2\.0, but 1\.10\.0 is released"):
         changed_versions.due([CORE], ["mitozoo-v1.9.0", "mitozoo-v1.10.0"])
 
 

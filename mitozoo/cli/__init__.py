@@ -23,6 +23,7 @@ COMMANDS = {
     "plugins": ("mitozoo.cli.lists:plugins", "List the installed plugins, and why any does not work."),
     "runs": ("mitozoo.cli.runs:runs", "List the runs in a folder."),
     "info": ("mitozoo.cli.info:info", "Show everything about a model, dataset or protocol."),
+    "describe": ("mitozoo.cli.describe:describe", "Count what a dataset holds, and say what is missing."),
     "compare": ("mitozoo.cli.compare:compare", "Compare two runs on the cells that both tested."),
     "verify": ("mitozoo.cli.runs:verify", "Recompute a run's numbers from its files."),
     "check": ("mitozoo.cli.check:check", "Check that a model keeps the contract and does what it declares."),

@@ -30,7 +30,7 @@ def compare(*, first: str, second: str, out: Path, as_json: bool) -> None:
         print_json({"basis": basis, "differences": found})
         return
     rows = [
-        (name.replace("_", " "), _signed(d.value), f"[{_signed(d.ci_low)}, {_signed(d.ci_high)}]", "<0.0001" if d.p < 0.0001 else f"{d.p:.4f}")
+        (name.replace("_", " "), _signed(d.value), f"[{_signed(d.ci_low)}, {_signed(d.ci_high)}]", _chance(d.p))
         for name, d in differences.items()
         if d.ci_low is not None and d.p is not None
     ]
@@ -41,6 +41,10 @@ def compare(*, first: str, second: str, out: Path, as_json: bool) -> None:
         "alone, not corrected for their number",
         err=True,
     )
+
+
+def _chance(p: float) -> str:
+    return "<0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
 def _signed(value: float | None) -> str:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mitozoo.data.annotations.raw import fill_template, template_parts
 from mitozoo.data.cells import read_every_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -23,55 +21,77 @@ LISTED = 5
 def describe_dataset(spec: DatasetSpec, root: Path) -> dict[str, Any]:
     """Return plain JSON values; no image is opened.
 
+    `positive`, `hard`, `other` and `ignored` count cells; `images` counts files that hold cells.
+
     Raises:
         DataError: a label file, a row or a value is not what it must be.
     """
     raw, table = read_every_cell(spec, root)
-    images = _images(spec, raw, table)
-    task = table[table["kind"].isin(["positive", "hard"])]
-    by_group = task[task["group"] != ""].groupby("group")["label"].agg(["size", "sum"])
+    votes = [cell for cell in table["votes"] if len(cell) > 1]
     return {
         "dataset": spec.name,
         "source": raw.source,
         "positive_class": spec.positive_class,
         "negative_class": spec.negative_class,
         "not_for_eval": spec.not_for_eval,
-        "cells": {"total": len(table)} | _kinds(table),
-        "votes": _votes(table),
-        "images": _present(root, images),
-        "groups": {
-            "level": spec.group,
-            "total": len(by_group),
-            "with_one_class": int(((by_group["sum"] == 0) | (by_group["sum"] == by_group["size"])).sum()),
-            "largest_share": round(float(by_group["size"].max() / len(task)), 3) if len(by_group) else None,
-        },
-        "split": {side or "neither": _counts(part, images) for side, part in _parts(table, "split") if _has_split(table)},
+        "cells": len(table),
+        "classes": _kinds(table),
+        "votes": {"cells": len(votes), "unanimous": sum(len(set(cell)) == 1 for cell in votes)},
+        "images": _images(root, raw, table),
+        "groups": _groups(spec, table),
+        "split": _split(table),
         "domains": {
-            name: {
-                value: _counts(part, images)
-                | {side: _counts(half, images) for side, half in _parts(part, "split") if side in ("train", "test")}
-                for value, part in _parts(table, f"domain_{name}")
-            }
+            name: {value: _counts(part) | {"split": _split(part)} for value, part in _parts(table, f"domain_{name}")}
             for name in spec.domains
         },
     }
 
 
 def _kinds(table: pd.DataFrame) -> dict[str, int]:
-    """Return how many cells there are of each kind."""
     counted = table["kind"].value_counts()
     return {kind: int(counted.get(kind, 0)) for kind in KINDS}
 
 
-def _counts(part: pd.DataFrame, images: Mapping[str, str]) -> dict[str, int]:
-    """Return the images that hold cells of a part of the table, its groups, and its cells by kind."""
-    slides = part["slide"] if len(images) else part["file"]
-    return {"images": int(slides.nunique()), "groups": int(part["group"].nunique())} | _kinds(part)
+def _counts(part: pd.DataFrame) -> dict[str, Any]:
+    groups = part["group"][part["group"] != ""]
+    return {"images": int(part["file"].nunique()), "groups": int(groups.nunique())} | _kinds(part)
 
 
 def _parts(table: pd.DataFrame, column: str) -> list[tuple[str, pd.DataFrame]]:
     return [(str(value), part) for value, part in table.groupby(column, sort=True)]
 
 
-def _has_split(table: pd.DataFrame) -> bool:
-    return bool((table["split"] != "").any())
+def _split(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return the counts of each side of the official split, nothing where there is none."""
+    if not (table["split"] != "").any():
+        return {}
+    return {side or "neither": _counts(part) for side, part in _parts(table, "split")}
+
+
+def _images(root: Path, raw: RawCells, table: pd.DataFrame) -> dict[str, Any]:
+    """Return how many images the label files name, how many hold cells, and how many lie in the folder."""
+    with_cells = dict.fromkeys(table["file"])
+    named = {**dict.fromkeys(raw.all_slides()["file"]), **with_cells} if raw.slides else with_cells
+    missing = sorted(name for name in named if not (root / name).is_file())
+    return {
+        "named": len(named),
+        "with_cells": len(with_cells),
+        "without_cells": len(named) - len(with_cells),
+        "present": len(named) - len(missing),
+        "missing": len(missing),
+        "first_missing": missing[:LISTED],
+    }
+
+
+def _groups(spec: DatasetSpec, table: pd.DataFrame) -> dict[str, Any]:
+    """Return how the cells of the task, positives and hard negatives, lie in groups."""
+    task = table[table["kind"].isin(["positive", "hard"]) & (table["group"] != "")]
+    cells = task.groupby("group")["label"].agg(["size", "sum"])
+    one_class = (cells["sum"] == 0) | (cells["sum"] == cells["size"])
+    return {
+        "level": spec.group,
+        "total": len(cells),
+        "with_positives": int((cells["sum"] > 0).sum()),
+        "with_one_class": int(one_class.sum()),
+        "largest_share": round(float(cells["size"].max() / len(task)), 3) if len(cells) else None,
+    }

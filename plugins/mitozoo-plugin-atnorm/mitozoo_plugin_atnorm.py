@@ -5,7 +5,7 @@ from mitozoo import DatasetSpec, PatchFolder, hookimpl
 NO_SLIDE = "its patches do not tell slide or case, so that no split of it can be shown free of leaks"
 
 
-def patches(name: str, folder: str, title: str, derived_from: tuple[str, ...], labelled_by: str) -> DatasetSpec:
+def patches(name: str, folder: str, *, title: str, derived_from: tuple[str, ...], labelled_by: str) -> DatasetSpec:
     """Return one of the two sets; both are released in the same way."""
     return DatasetSpec(
         name=name,
@@ -15,8 +15,7 @@ def patches(name: str, folder: str, title: str, derived_from: tuple[str, ...], l
         positive_class="atypical mitotic figure",
         negative_class="normal mitotic figure",
         group="slide",
-        patch_px=128,  # a file of another size is refused
-        mpp=0.25,  # the convention for 40x; no file of the release states one
+        mpp=None,
         license="MIT",
         reference="https://doi.org/10.59275/j.melba.2026-a3eb",
         negatives_origin="every cell is a mitotic figure of its source; the negatives are those called normal",
@@ -27,13 +26,19 @@ def patches(name: str, folder: str, title: str, derived_from: tuple[str, ...], l
 
 
 ATNORM_BR = patches(
-    "atnorm-br", "AtNorM-Br", "AtNorM-Br: atypical against normal mitotic figures, human breast cancer of TCGA",
-    ("tcga",), "experts; how many and how is not told with the files",
-)  # fmt: skip
+    "atnorm-br",
+    "AtNorM-Br",
+    title="AtNorM-Br: atypical against normal mitotic figures, human breast cancer of TCGA",
+    derived_from=("tcga",),
+    labelled_by="experts; the single votes are not released",
+)
 ATNORM_MD = patches(
-    "atnorm-md", "AtNorM-MD", "AtNorM-MD: atypical against normal mitotic figures, several tumours of MIDOG++",
-    ("midogpp", "midog22", "midog21"), "five experts, each with a vote on every cell (in a table of their own); majority",
-)  # fmt: skip
+    "atnorm-md",
+    "AtNorM-MD",
+    title="AtNorM-MD: atypical against normal mitotic figures, several tumours of MIDOG++",
+    derived_from=("midogpp", "midog22", "midog21"),
+    labelled_by="five experts, each with a vote on every cell, in a table beside the patches; majority",
+)
 
 
 @hookimpl

@@ -37,8 +37,8 @@ CODAEL = variant(
     "cmc",
     "CODAEL_TR_ROI",
     title="CMC (CODAEL): mitotic figures against look-alikes, canine mammary carcinoma",
-    negatives_origin="cells that an expert, a detector or a clustering took for a mitotic figure, and the agreed label did "
-    "not (clustering- and object-detection augmented, expert labelled)",
+    negatives_origin="cells that an expert, a detector or a clustering took for a mitotic figure, and the agreed label "
+    "did not (clustering- and object-detection augmented, expert labelled)",
     labelled_by="experts, also on the cells that a detector found and a clustering called in doubt",
 )
 ODAEL = variant(

@@ -1,15 +1,11 @@
-"""The MIDOG family: MIDOG 2021 (breast), 2022 (five tumours), MIDOG++ (seven), and the atypical figures of MIDOG 2025."""
+"""The MIDOG family: MIDOG 2021, 2022, MIDOG++, and the atypical mitotic figures of MIDOG 2025."""
 
 from mitozoo import CellTable, DatasetSpec, MidogJson, MppByDomain, SlideNames, SlideTable, hookimpl
 
 CLASS_NAMES = {"1": "mitotic figure|mitose", "2": "not mitotic figure|hard negative"}
 LABELS = {"1": "positive", "2": "hard"}
-LABELLED_BY = (
-    "two pathologists, blinded, a third where they disagreed; a detector proposed missed figures, judged the same way"
-)
-NEGATIVES_ORIGIN = (
-    "cells that a pathologist or a detector took for a mitotic figure and the pathologists' majority did not"
-)
+LABELLED_BY = "three experts, two votes a cell and a third where they differ; a detector proposed missed figures"
+NEGATIVES_ORIGIN = "cells that an expert or a detector took for a mitotic figure, and the experts' majority did not"
 
 # um/px as the challenge's reports and the data descriptor state them
 MPP = MppByDomain(
@@ -138,7 +134,7 @@ MIDOG25_ATYPICAL = DatasetSpec(
     mpp=0.25,  # the convention for 40x; no file of the release states one
     license="not stated",
     reference="https://doi.org/10.5281/zenodo.16044804",
-    negatives_origin="every cell is a mitotic figure by the labels of MIDOG++; negatives are those called normal by most",
+    negatives_origin="every cell is a mitotic figure of MIDOG++; the negatives are those that most called normal",
     labelled_by="experts, by majority; the single votes are not released",
     derived_from=("midogpp", "midog22", "midog21", "ami-br"),
 )

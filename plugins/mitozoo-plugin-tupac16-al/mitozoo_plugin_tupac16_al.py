@@ -1,4 +1,4 @@
-"""TUPAC16 auxiliary set with alternative labels (Bertram et al. 2020): mitotic figures of human breast cancer, 73 cases."""
+"""TUPAC16 with alternative labels (Bertram et al. 2020): mitotic figures of human breast cancer, 73 cases."""
 
 from mitozoo import CoordinateTables, DatasetSpec, hookimpl
 
@@ -22,8 +22,8 @@ TUPAC16_AL = DatasetSpec(
     mpp=0.25,  # the convention for 40x, since no file states one
     license="not stated",
     reference="https://doi.org/10.1007/978-3-030-61166-8_22",
-    negatives_origin="cells that a pathologist or a detector took for a mitotic figure and the agreed label did not",
-    labelled_by="two pathologists, blinded, also for the cells that a detector added; a third where they disagreed",
+    negatives_origin="cells that an expert or a detector took for a mitotic figure and the agreed label did not",
+    labelled_by="two experts, blinded, also on the cells that a detector added",
 )
 
 

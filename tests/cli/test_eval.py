@@ -207,7 +207,7 @@ def test_the_data_folder(zoo, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("-m", "stedy", "-d", "tiny"), "there is no model 'stedy'\nDid you mean 'steady'?"),
+        (("-m", "stedy", "-d", "tiny"), "there is no model 'stedy'\nDid you mean 'steady'"),
         (("-m", "steady", "-d", "tinny"), "there is no dataset 'tinny'\nDid you mean 'tiny'"),
         (("-m", "steady", "-d", "tiny", "-p", "linear-prob"), "no protocol 'linear-prob'; did you mean 'linear-probe'"),
         (("-m", "steady", "-d", "tiny", "-p", "linear-probe@7"), "is at version 1; version 7 is not shipped"),
@@ -308,7 +308,7 @@ def test_room_is_asked_for_before_work_starts(small_disk, own_home, tmp_path, lo
 
 def test_a_disk_that_fills_up_on_the_way(small_disk, own_home, tmp_path):
     """Room for the start is there; what is lost is only what did not fit, and the same command ends the work."""
-    disk = small_disk(1_500_000)
+    disk = small_disk(4_000_000)
     filler = disk / "filler"
     command = [sys.executable, "-m", "mitozoo", "eval", "-m", "steady", "-d", "tiny", "--seeds", "5", "--fractions"]
     process = subprocess.Popen(

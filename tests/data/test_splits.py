@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -16,6 +16,7 @@ from mitozoo.errors import SplitError
 counts = st.integers(0, 12)
 group_sizes = st.lists(st.tuples(counts, counts).filter(any), min_size=2, max_size=25)  # (positives, negatives)
 seeds = st.integers(0, 5)
+patient = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def cells(sizes, order=0):
@@ -39,6 +40,7 @@ def a_dataset():
     return cells([(7 * index % 5, 1 + 5 * index % 9) for index in range(40)])
 
 
+@patient
 @given(group_sizes, st.integers(2, 6), seeds)
 def test_each_cell_is_tested_once_and_no_group_stands_on_both_sides(sizes, folds, seed):
     labels, groups = cells(sizes)
@@ -52,6 +54,7 @@ def test_each_cell_is_tested_once_and_no_group_stands_on_both_sides(sizes, folds
         assert set(labels[fold.test]) == set(labels[fold.train]) == {0, 1}
 
 
+@patient
 @given(group_sizes, st.integers(2, 6), seeds)
 def test_too_few_groups_of_a_class_are_refused_with_the_number_that_would_do(sizes, folds, seed):
     labels, groups = cells(sizes)
@@ -85,6 +88,7 @@ def test_folds_are_stratified():
     assert max(len(fold.test) for fold in made) < 1.3 * min(len(fold.test) for fold in made)
 
 
+@patient
 @given(group_sizes, seeds, st.integers(1, 9))
 def test_folds_do_not_depend_on_the_order_of_the_cells(sizes, seed, order):
     labels, groups = cells(sizes)
@@ -176,6 +180,7 @@ def draw_or_none(labels, groups, rows, fraction, seed, by):
         return None
 
 
+@patient
 @given(group_sizes, st.lists(st.floats(0.01, 1), min_size=2, max_size=5), seeds, st.sampled_from(BY))
 def test_fractions_count_cells_and_are_nested(sizes, fractions, seed, by):
     labels, groups = cells(sizes)
@@ -194,6 +199,7 @@ def test_fractions_count_cells_and_are_nested(sizes, fractions, seed, by):
         smaller = set(drawn)
 
 
+@patient
 @given(group_sizes, st.floats(0.05, 1), seeds)
 def test_a_budget_is_filled_by_whole_groups_but_the_last(sizes, fraction, seed):
     labels, groups = cells(sizes)
@@ -204,6 +210,7 @@ def test_a_budget_is_filled_by_whole_groups_but_the_last(sizes, fraction, seed):
     assert sum(taken < [np.sum(groups == name) for name in names]) <= 1
 
 
+@patient
 @given(group_sizes, seeds, st.sampled_from(BY))
 def test_the_smallest_fraction_works_and_a_cell_less_does_not(sizes, seed, by):
     labels, groups = cells(sizes)
@@ -257,6 +264,7 @@ def test_whole_groups_are_drawn_whatever_the_order_of_the_cells():
     assert set(groups[one]) == set(other_groups[other])
 
 
+@patient
 @given(group_sizes, st.integers(1, 100), seeds)
 def test_a_limit_takes_whole_groups_but_the_last(sizes, count, seed):
     labels, groups = cells(sizes)
@@ -269,6 +277,7 @@ def test_a_limit_takes_whole_groups_but_the_last(sizes, count, seed):
 # Inner folds
 
 
+@patient
 @given(group_sizes, st.sampled_from([2, 3, 4, 5, 7]), seeds)
 def test_inner_parts_divide_the_drawn_rows_by_groups(sizes, folds, seed):
     labels, groups = cells(sizes)
@@ -284,6 +293,7 @@ def test_inner_parts_divide_the_drawn_rows_by_groups(sizes, folds, seed):
         assert set(labels[part]) == set(labels[rest]) == {0, 1}
 
 
+@patient
 @given(group_sizes, seeds)
 def test_whatever_can_be_drawn_has_inner_folds(sizes, seed):
     labels, groups = cells(sizes)
@@ -292,6 +302,7 @@ def test_whatever_can_be_drawn_has_inner_folds(sizes, seed):
     assert len(inner_folds(labels, groups, drawn, folds=5, seed=0)) >= 2
 
 
+@patient
 @given(group_sizes, seeds)
 def test_cells_that_are_there_twice_change_no_inner_fold(sizes, seed):
     labels, groups = cells(sizes)
