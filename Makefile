@@ -43,7 +43,7 @@ docs: setup ## the site in site/; generated pages first, and any broken link is 
 
 constraints: | $(UV) ## what every environment is pinned to; names no registry
 	$(UV) pip compile --quiet --universal --no-header --no-annotate --no-emit-package mitozoo --python-version 3.11 \
-		pyproject.toml $(PLUGINS:%=%/pyproject.toml) --group dev -o constraints.txt
+		pyproject.toml $(PLUGINS:%=%/pyproject.toml) --group dev --group docs -o constraints.txt
 
 clean:
 	rm -rf $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache

@@ -110,7 +110,7 @@ def _dataset_rows(spec: DatasetSpec) -> Iterator[tuple[str, str]]:
         by_domain = ", ".join(f"{value}: {mpp:g}" for value, mpp in spec.mpp.values.items())
         yield "microns per pixel", f"by {spec.mpp.domain}: {by_domain}"
     else:
-        yield "microns per pixel", "the slide file's own" if spec.mpp is None else f"{spec.mpp:g}"
+        yield "microns per pixel", "not declared: the image file's own, else `--mpp`" if spec.mpp is None else f"{spec.mpp:g}"
     if spec.patch_px:
         yield "released as", f"patches of {spec.patch_px} px"
     yield "derived from", ", ".join(spec.derived_from) or "no other dataset"

@@ -83,7 +83,7 @@ class EmbeddingStore:
 
     def write(self, shard: Shard) -> None:
         """Keep a shard under a name made of its row keys; written whole or not at all."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         path = self.folder / f"{hashlib.sha256(shard.rows.tobytes()).hexdigest()[:32]}.safetensors"
         tensors: dict[str, npt.NDArray[Any]] = {
@@ -93,7 +93,7 @@ class EmbeddingStore:
         }
         stated = json.dumps({"key": self._digest, "sha256": _checksum(shard)})
         with storage.write_whole(path) as unfinished:
-            save_file(tensors, unfinished, metadata={STATED: stated})
+            unfinished.write_bytes(save(tensors, metadata={STATED: stated}))
         self._damaged.discard(path)
 
     def missing(self, rows: RowKeys) -> npt.NDArray[np.bool_]:

@@ -59,10 +59,10 @@ def write_embeddings(path: Path, table: EmbeddingTable) -> None:
     provenance = json.dumps(table.provenance, sort_keys=True)
     with storage.write_whole(path) as unfinished:
         if path.suffix == ".safetensors":
-            from safetensors.numpy import save_file
+            from safetensors.numpy import save
 
             metadata = {"cell_ids": json.dumps(list(table.cell_ids)), "provenance": provenance}
-            save_file({"vectors": np.ascontiguousarray(table.vectors)}, unfinished, metadata=metadata)
+            unfinished.write_bytes(save({"vectors": np.ascontiguousarray(table.vectors)}, metadata=metadata))
         else:
             import pyarrow as pa
             import pyarrow.parquet as pq

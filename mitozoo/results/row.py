@@ -71,7 +71,7 @@ class ResultRow:
 
     def write(self, path: Path) -> None:
         """Write the row as safetensors, whole or not at all."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         facts = {
             "axes": [self.axes.fold, self.axes.seed, self.axes.fraction], "status": self.status, "reason": self.reason,
@@ -85,7 +85,7 @@ class ResultRow:
         tensors |= {f"part.{index}": part for index, part in enumerate(self.inner_parts)}
         tensors |= {f"fitted.{name}": np.ascontiguousarray(tensor) for name, tensor in self.tensors.items()}
         with storage.write_whole(path) as unfinished:
-            save_file(tensors, unfinished, metadata={"row": json.dumps(facts, sort_keys=True)})
+            unfinished.write_bytes(save(tensors, metadata={"row": json.dumps(facts, sort_keys=True)}))
 
 
 def read_row(path: Path) -> ResultRow:

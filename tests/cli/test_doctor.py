@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
+from pathlib import Path
 
 import pytest
 from local_hub import serving
@@ -41,7 +41,7 @@ def for_people(installed, environment):
 
 @pytest.fixture(scope="module")
 def for_programs(installed, environment):
-    home = "/proc/nowhere" if os.path.isdir("/proc") else "/dev/null/nowhere"  # not even root writes there
+    home = "/proc/nowhere" if Path("/proc").is_dir() else "/dev/null/nowhere"  # not even root writes there
     return run_mitozoo(
         "doctor", "--json", "--offline", sites=(installed(*ZOO, MUSK),), **environment | {"MITOZOO_HOME": home}
     )
