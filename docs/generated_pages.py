@@ -87,7 +87,7 @@ def datasets_page(plugins: Sequence[Family]) -> str:
     parts = [
         "# Datasets\n\nAll of them: `pip install 'mitozoo[datasets]'`. Datasets whose labels differ are different"
         " datasets; `derived from` tells which ones share cells, so that no model is trained on one and tested on the"
-        " other unawares.\n"
+        " other unawares. What a dataset's files hold, once they are here: `mitozoo describe NAME`.\n"
     ]
     for plugin in plugins:
         for spec in plugin.datasets:
@@ -105,12 +105,17 @@ def _dataset_rows(spec: DatasetSpec) -> Iterator[tuple[str, str]]:
     for name, source in spec.domains.items():
         values = sorted(set(source.patterns.values())) if isinstance(source, SlideNames) else []
         yield f"domain *{name}*", ", ".join(values) or "named in the label file"
-    yield "official test part", f"{len(spec.test_slides)} slides" if spec.test_slides else "none; grouped folds"
-    if isinstance(spec.mpp, MppByDomain):
+    named = f"{len(spec.test_slides)} slides" if spec.test_slides else "none: grouped folds"
+    yield "official test part", "named in the label file" if spec.split else named
+    if spec.mpp is None:
+        yield "microns per pixel", "not declared: the image file's own, else `--mpp`"
+    elif isinstance(spec.mpp, MppByDomain):
         by_domain = ", ".join(f"{value}: {mpp:g}" for value, mpp in spec.mpp.values.items())
         yield "microns per pixel", f"by {spec.mpp.domain}: {by_domain}"
     else:
-        yield "microns per pixel", "not declared: the image file's own, else `--mpp`" if spec.mpp is None else f"{spec.mpp:g}"
+        yield "microns per pixel", f"{spec.mpp:g}"
+    if spec.not_for_eval:
+        yield "not for `mitozoo eval`", spec.not_for_eval
     if spec.patch_px:
         yield "released as", f"patches of {spec.patch_px} px"
     yield "derived from", ", ".join(spec.derived_from) or "no other dataset"

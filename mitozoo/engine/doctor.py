@@ -165,8 +165,10 @@ def _plugins_and_hub(offline: bool) -> Iterator[Finding]:
             mend = f"Tell its author; to go without it: MITOZOO_DISABLE_PLUGINS={row.name}"
             yield Finding("WARN", f"plugin {row.name}", f"slow: {why}", mend)
     if rows:
-        told = f"{sum(row.works for row in rows)} of {len(rows)} work: {len(registry.models)} models, "
-        yield Finding("PASS", "plugins", f"{told}{len(registry.datasets)} datasets")
+        disabled = sum(row.status == "disabled" for row in rows)
+        told = f"{sum(row.works for row in rows)} of {len(rows) - disabled} work: {len(registry.models)} models, "
+        also = f"; {disabled} are disabled" if disabled else ""
+        yield Finding("PASS", "plugins", f"{told}{len(registry.datasets)} datasets{also}")
     else:
         mend = "Try: pip install mitozoo-plugin-imagenet mitozoo-plugin-demo"
         yield Finding("WARN", "plugins", "none is installed, so there are no models and no datasets", mend)

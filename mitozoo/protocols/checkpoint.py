@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import pickle
 import zipfile
@@ -73,8 +74,10 @@ class Checkpoint:
     def save(self, progress: Progress, states: dict[str, Any]) -> None:
         """Write progress and the state of each part (network, optimiser, ...), whole or not at all."""
         content = {"identity": self.identity, "progress": _plain(progress), "states": states}
+        buffer = io.BytesIO()  # written by Python: torch would hide a full disk behind an error of its own
+        torch.save(content, buffer)
         with storage.write_whole(self.path) as unfinished:
-            torch.save(content, unfinished)
+            unfinished.write_bytes(buffer.getbuffer())
 
     def load(self) -> tuple[Progress, dict[str, Any]] | None:
         """Return what was saved; None where there is nothing, or nothing of this training."""

@@ -74,6 +74,9 @@ def fit_linear_probe(
         train: drawn rows.
         test: rows to score.
         device: where to solve.
+
+    Raises:
+        DataError: an embedding holds NaN or infinity.
     """
     import torch
 

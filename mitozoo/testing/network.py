@@ -37,12 +37,13 @@ def network_findings(spec: ModelSpec) -> Iterator[Finding]:
     try:
         require_packages(spec)
     except ModelError as error:
-        yield finding_of(error, "packages")
+        yield finding_of(error, "packages", "WARN")
+        yield _left_out("packages")
         return
     at_hand = weights_finding(spec)
     yield at_hand
     if at_hand.status != "PASS":
-        yield _left_out()
+        yield _left_out("weights")
         return
     began = time.perf_counter()
     try:
@@ -50,7 +51,7 @@ def network_findings(spec: ModelSpec) -> Iterator[Finding]:
     except ModelError as error:
         if out_of_reach(error):  # a load function fetches its weights itself
             yield finding_of(error, "weights", "WARN")
-            yield _left_out()
+            yield _left_out("weights")
         else:
             yield finding_of(error, "declared = measured", mend="The record and what it loads must agree: mend either.")
         return
@@ -59,9 +60,9 @@ def network_findings(spec: ModelSpec) -> Iterator[Finding]:
     yield from _behaviour_findings(encoder, seconds)
 
 
-def _left_out() -> Finding:
-    told = "NOT CHECKED without the weights: dimension, tokens, finite, repeatable, batches, time"
-    return Finding("WARN", "network", told, "Run the check again where the weights are.")
+def _left_out(lacking: str) -> Finding:
+    told = f"NOT CHECKED without its {lacking}: dimension, tokens, finite, repeatable, batches, time"
+    return Finding("WARN", "network", told, f"Run the check again where its {lacking} are.")
 
 
 def _declared_findings(encoder: Encoder) -> Iterator[Finding]:

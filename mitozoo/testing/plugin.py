@@ -25,7 +25,7 @@ PREFIX = "mitozoo-plugin-"
 def check_plugin(module_name: str) -> Report:
     """Check a plugin's module, and each model and dataset that it offers.
 
-    Needs no pytest; in a test: `report = check_plugin("mitozoo_plugin_acme")`, then `assert report.passed, report`.
+    Needs no pytest. In a test: `report = check_plugin("mitozoo_plugin_acme"); assert report.passed, str(report)`.
 
     Args:
         module_name: what its entry point leads to, such as 'mitozoo_plugin_acme'.

@@ -306,16 +306,20 @@ def test_room_is_asked_for_before_work_starts(small_disk, own_home, tmp_path, lo
     assert list(tmp_path.rglob("result.json")) == []
 
 
-def test_a_disk_that_fills_up_on_the_way(small_disk, own_home, tmp_path):
+@pytest.mark.parametrize(
+    ("protocol", "written"), [("linear-probe", "rows/fold*"), ("end-to-end-short", "checkpoints/*.pt")]
+)
+def test_a_disk_that_fills_up_on_the_way(protocol, written, small_disk, own_home, tmp_path):
     """Room for the start is there; what is lost is only what did not fit, and the same command ends the work."""
     disk = small_disk(4_000_000)
     filler = disk / "filler"
-    command = [sys.executable, "-m", "mitozoo", "eval", "-m", "steady", "-d", "tiny", "--seeds", "5", "--fractions"]
+    command = [sys.executable, "-m", "mitozoo", "eval", "-m", "steady", "-d", "tiny", "-p", protocol, "--seeds", "5"]
+    command += ["--folds", "2", "--fractions", "0.5"]
     process = subprocess.Popen(
-        [*command, "0.5", "--out", str(disk / "runs")], stderr=subprocess.PIPE, text=True,
+        [*command, "--out", str(disk / "runs")], stderr=subprocess.PIPE, text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    while process.poll() is None and not list(disk.glob("runs/*/rows/fold*")):
+    while process.poll() is None and not list(disk.glob(f"runs/*/{written}")):
         time.sleep(0.01)
     with filler.open("wb", buffering=0) as file:
         while True:
@@ -329,6 +333,6 @@ def test_a_disk_that_fills_up_on_the_way(small_disk, own_home, tmp_path):
     assert "free some space, then run the same command again; nothing was lost" in stderr
     assert "Traceback" not in stderr
     filler.unlink()
-    done = mitozoo(*command[3:], "0.5", "--out", disk / "runs")
+    done = mitozoo(*command[3:], "--out", disk / "runs")
     assert done.exit_code == 0, done.output
     assert mitozoo("verify", next((disk / "runs").iterdir())).exit_code == 0

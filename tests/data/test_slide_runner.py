@@ -156,6 +156,45 @@ def test_another_file_is_refused(tmp_path, runner_spec, content):
         read_cells(runner_spec, tmp_path)
 
 
+PERSONS = "INSERT INTO Persons VALUES (1, 'expert 1'), (2, 'RetinaNet'), (3, 'expert 2');"
+CLASSES = "INSERT INTO Classes VALUES (2, 'Mitotic figure'), (7, 'Mitotic figure look-alike');"
+
+
+def test_named_persons_alone_vote(tmp_path, make_spec):
+    make_database(tmp_path / "cells.sqlite", V1, CONTENT, PERSONS)
+
+    def votes(*voters: str) -> list[list[int]]:
+        layout = SlideRunnerDatabase(path="cells.sqlite", images="slides", voters=voters)
+        return read_cells(make_spec(cells=layout, labels=LABELS, group="case"), tmp_path).table["votes"].tolist()
+
+    assert votes() == [[1, 1, 0], [0], [], []]
+    assert votes("expert 2", "expert 1") == [[0, 1], [], [], []]
+    with pytest.raises(DataError, match=r"no person called 'expert 3'; it has 'expert 1', 'RetinaNet', 'expert 2'"):
+        votes("expert 1", "expert 3")
+    make_database(tmp_path / "cells.sqlite", V1, CONTENT, "DROP TABLE IF EXISTS Persons")
+    with pytest.raises(DataError, match=r"it has no table 'Persons'"):
+        votes("expert 1")
+
+
+def test_class_names_are_verified(tmp_path, make_spec):
+    make_database(tmp_path / "cells.sqlite", V1, CONTENT, CLASSES)
+
+    def read(**names: str) -> int:
+        layout = SlideRunnerDatabase(
+            path="cells.sqlite", images="slides", class_names={key[1:]: name for key, name in names.items()}
+        )
+        return len(read_cells(make_spec(cells=layout, labels=LABELS, group="case"), tmp_path))
+
+    assert read(_2="mitotic figure", _7=".*look-?alike") == 4
+    with pytest.raises(
+        DataError, match=r"class 7 is called 'Mitotic figure look-alike', and should be called"
+    ) as caught:
+        read(_7="mitotic figure")
+    assert caught.value.hint == "It may be the label file of another dataset."
+    with pytest.raises(DataError, match=r"has no class 1; its classes are 2 'Mitotic figure', 7 'Mitotic figure look"):
+        read(_1="granulocyte")
+
+
 def test_domains_come_from_the_slides_own_columns(tmp_path, make_spec):
     make_database(tmp_path / "cells.sqlite", V1, CONTENT)
     spec = make_spec(cells=LAYOUT, labels=LABELS, group="case", domains={"where": "{case}"})

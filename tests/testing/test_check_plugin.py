@@ -97,7 +97,7 @@ def test_a_module_that_is_not_installed_is_told(tmp_path, monkeypatch):
     (tmp_path / "not_installed.py").write_text(offering("[]", "[dataset('loose')]"))
     monkeypatch.syspath_prepend(tmp_path)
     report = check_plugin("not_installed")
-    assert report.passed, report
+    assert report.passed, str(report)
     assert [finding.what for finding in report.having("WARN")] == ["entry point", "reference"]  # example.org
 
 

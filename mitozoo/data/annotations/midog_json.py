@@ -176,14 +176,14 @@ def _centres(layout: MidogJson, boxes: Floats, frames: Floats, ids: list[str], p
 
 def _objection(corner: Floats, size: Floats, frames: Floats) -> str:
     """Return what speaks against reading the boxes so, '' where nothing does."""
-    flat = (size <= 0).any(axis=1)
+    flat: npt.NDArray[np.bool_] = (size <= 0).any(axis=1)
     if flat.mean() > FEW:
         return f"{flat.sum():,} of {len(flat):,} have no area"
     low, high = np.percentile(size[~flat], (5, 95))
     if high > ALIKE * low:
         return f"their sides go from {low:g} to {high:g} px"
     centre = corner + size / 2
-    outside = ((centre < -size / 2) | (centre > frames + size / 2)).any(axis=1)
+    outside: npt.NDArray[np.bool_] = ((centre < -size / 2) | (centre > frames + size / 2)).any(axis=1)
     if outside.mean() > FEW:
         return f"{outside.sum():,} of {len(outside):,} lie outside their image"
     return ""

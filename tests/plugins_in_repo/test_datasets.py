@@ -1,0 +1,211 @@
+"""The plugins of datasets: plain data, right splits and numbers, and each read whole on files of its layout."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+from mitozoo.data.cells import read_cells
+from mitozoo.data.describe import describe_dataset
+from mitozoo.errors import DataError
+
+FAMILIES = ("ccmct", "cmc", "midog", "tupac16_al", "atnorm", "omg_octo", "brecahad")
+MODULES = tuple(f"mitozoo_plugin_{family}" for family in FAMILIES)
+SPECS = {spec.name: spec for module in MODULES for spec in importlib.import_module(module).mitozoo_datasets()}
+
+
+def test_every_dataset_that_was_asked_for_is_there():
+    asked = """ccmct ccmct-heael ccmct-mel cmc cmc-odael cmc-mel midog21 midog22 midogpp midog25-atypical tupac16-al
+        atnorm-br atnorm-md omg-octo brecahad brecahad-all"""
+    assert sorted(SPECS) == sorted(asked.split())
+
+
+@pytest.mark.parametrize("name", sorted(SPECS))
+def test_each_is_plain_data_and_states_what_a_reader_must_know(name):
+    spec = SPECS[name]
+    assert json.loads(json.dumps(spec.to_json()))["name"] == name
+    assert spec.negatives_origin
+    assert spec.labelled_by
+    assert spec.reference.startswith("https://doi.org/10.")
+
+
+def test_importing_them_imports_nothing_heavy():
+    heavy = "numpy pandas torch PIL openslide tifffile sklearn scipy"
+    code = f"import sys, {', '.join(MODULES)}; print([name for name in '{heavy}'.split() if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
+
+
+def test_lineage_is_stated_whole():
+    derived = {name: set(spec.derived_from) for name, spec in SPECS.items()}
+    assert derived["midog22"] == {"midog21"}
+    assert derived["midogpp"] == {"midog21", "midog22"}
+    assert derived["atnorm-br"] == {"tcga"}
+    assert {"midogpp", "midog22", "midog21"} == derived["atnorm-md"]
+    for parents in derived.values():
+        for parent in parents & SPECS.keys():
+            assert derived[parent] <= parents  # whoever reads one name sees all relatives
+
+
+def test_images_of_midog22_are_found_in_midogpp():
+    from mitozoo_plugin_midog import MIDOG22, MIDOGPP, midogpp_image
+
+    crosswalk = {number: midogpp_image(number) for number in range(1, 355)}
+    assert len(set(crosswalk.values())) == 354
+    assert {crosswalk[n] - n for n in range(151, 347)} == {50}
+    assert [crosswalk[n] for n in (1, 150, 151, 346, 347, 353, 354)] == [1, 150, 201, 396, 398, 404, 397]
+    with pytest.raises(ValueError, match=r"none of the 354 labelled images"):
+        midogpp_image(355)
+    assert MIDOG22.domains["tumour"].value("249.png") == "canine lymphosarcoma"
+    assert MIDOGPP.slides.mend["Tumor"]["canine lymphoma"] == "canine lymphosarcoma"
+
+
+@pytest.mark.parametrize(
+    ("name", "domain", "counts"),
+    [
+        ("midog21", "scanner", {"Hamamatsu XR": 50, "Hamamatsu S360": 50, "Aperio CS2": 50, "Leica GT450": 50}),
+        ("midog22", "scanner", {"Hamamatsu XR": 156, "Hamamatsu S360": 50, "Aperio CS2": 100, "3D Histech": 99}),
+        (
+            "midog22",
+            "tumour",
+            {
+                "human breast cancer": 150, "canine lung cancer": 44, "canine lymphosarcoma": 55,
+                "canine cutaneous mast cell tumor": 50, "human neuroendocrine tumor": 55, "human melanoma": 51,
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_numbers_of_images_tell_scanner_and_tumour(name, domain, counts):
+    pattern, images = SPECS[name].domains[domain], 200 if name == "midog21" else 405
+    values = [pattern.value(f"{number:03}.png") for number in range(1, images + 1)]
+    assert {value: values.count(value) for value in dict.fromkeys(values)} == counts
+    assert pattern.value(f"{images + 1:03}.png") is None
+
+
+SCHEMA = """
+CREATE TABLE Slides (uid INTEGER, filename TEXT, width INTEGER, height INTEGER, directory TEXT);
+CREATE TABLE Annotations (uid INTEGER, slide INTEGER, type INTEGER, agreedClass INTEGER);
+CREATE TABLE Annotations_coordinates (uid INTEGER, coordinateX INTEGER, coordinateY INTEGER, slide INTEGER,
+    annoId INTEGER, orderIdx INTEGER);
+CREATE TABLE Annotations_label (uid INTEGER, person INTEGER, class INTEGER, annoId INTEGER);
+CREATE TABLE Classes (uid INTEGER, name TEXT);
+"""
+
+
+def make_database(folder, spec, train: list[str], classes: dict[int, str]) -> None:
+    """Write two cells of each class on each slide of an official test set, and of some training slides."""
+    path = folder / spec.cells.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(SCHEMA)
+        database.executemany("INSERT INTO Classes VALUES (?, ?)", classes.items())
+        uid = 0
+        for slide, name in enumerate([*spec.test_slides, *train], start=1):
+            database.execute("INSERT INTO Slides (uid, filename) VALUES (?, ?)", (slide, name))
+            for label in [*classes, *classes]:
+                uid += 1
+                database.execute("INSERT INTO Annotations VALUES (?, ?, 1, ?)", (uid, slide, label))
+                database.execute(
+                    "INSERT INTO Annotations_coordinates VALUES (?, ?, 5, ?, ?, 1)", (uid, uid, slide, uid)
+                )
+        database.commit()
+
+
+CCMCT_CLASSES = {1: "granulocyte", 2: "mitotic figure", 3: "tumor cell", 7: "mitotic figure look-alike"}
+
+
+@pytest.mark.parametrize(("name", "slides"), [("ccmct", 11), ("ccmct-heael", 11)])
+def test_ccmct_is_split_as_published(tmp_path, name, slides):
+    spec = SPECS[name]
+    make_database(tmp_path, spec, ["2f2591b840e83a4b4358.svs", "ce949341ba99845813ac.svs"], CCMCT_CLASSES)
+    table = read_cells(spec, tmp_path).table
+    assert set(table.loc[table["split"] == "test", "slide"]) == set(spec.test_slides)
+    assert (len(spec.test_slides), table.loc[table["split"] == "train", "slide"].nunique()) == (slides, 2)
+    assert table.groupby("split")["label"].agg(["size", "sum"]).to_numpy().tolist() == [[44, 22], [8, 4]]
+    assert table["file"].iloc[0].startswith("WSI/")
+
+
+@pytest.mark.shared
+def test_the_test_slides_of_ccmct_are_those_of_the_published_statistics(shared_data):
+    lines = (shared_data / "annotations" / "per_slide_counts_from_databaseStatistics.csv").read_text().splitlines()[1:]
+    assert {line.split(",")[0] for line in lines if line.endswith("test")} == set(SPECS["ccmct"].test_slides)
+
+
+def test_ccmct_without_look_alikes_is_described_and_never_evaluated(tmp_path):
+    spec = SPECS["ccmct-mel"]
+    make_database(tmp_path, spec, ["a.svs"], {1: "granulocyte", 2: "mitotic figure", 3: "tumor cell"})
+    with pytest.raises(DataError, match=r"dataset 'ccmct-mel' is not evaluated: this labelling has no look-alikes"):
+        read_cells(spec, tmp_path)
+    assert describe_dataset(spec, tmp_path)["classes"] == {"positive": 24, "hard": 0, "other": 48, "ignored": 0}
+
+
+def test_a_database_of_another_dataset_is_refused(tmp_path):
+    make_database(tmp_path, SPECS["ccmct"], ["a.svs"], CCMCT_CLASSES)
+    (tmp_path / SPECS["ccmct"].cells.path).rename(tmp_path / SPECS["cmc"].cells.path)
+    with pytest.raises(DataError, match=r"unknown label '3', '7'"):
+        read_cells(SPECS["cmc"], tmp_path)
+    make_database(tmp_path, SPECS["cmc-mel"], ["a.svs"], {1: "mitotic figure", 2: "hard negative"})
+    with pytest.raises(DataError, match=r"class 2 is called 'hard negative', and should be called"):
+        read_cells(SPECS["cmc-mel"], tmp_path)
+
+
+def test_cmc_is_split_as_published(tmp_path):
+    spec = SPECS["cmc"]
+    make_database(tmp_path, spec, ["fa4959e484beec77543b.svs"], {1: "Non-mitotic", 2: "Mitotic figure"})
+    table = read_cells(spec, tmp_path).table
+    assert set(table.loc[table["split"] == "train", "slide"]) == {"fa4959e484beec77543b.svs"}
+    assert table.loc[table["split"] == "test", "slide"].nunique() == 7
+
+
+def test_tupac_lines_are_row_then_column(tmp_path):
+    for name, line in (("mitoses", "839,2"), ("nonmitoses", "10,20")):
+        path = tmp_path / "TUPAC_AL" / f"{name}_ground_truth" / "01" / "01.csv"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"{line}\n")
+    table = read_cells(SPECS["tupac16-al"], tmp_path).table
+    assert table[["x", "y", "label"]].to_numpy().tolist() == [[2, 839, 1], [20, 10, 0]]
+    assert table["group"].unique().tolist() == ["tupac16-al/01"]
+    assert table["file"].unique().tolist() == ["mitoses_image_data/01/01.tif"]
+
+
+def test_released_patches_without_slide_are_described_only(tmp_path):
+    for label in ("Atypical", "Normal"):
+        (tmp_path / "AtNorM-MD" / label).mkdir(parents=True)
+        (tmp_path / "AtNorM-MD" / label / "1.png").touch()
+    with pytest.raises(DataError, match=r"is not evaluated: its patches do not tell slide or case"):
+        read_cells(SPECS["atnorm-md"], tmp_path)
+    assert describe_dataset(SPECS["atnorm-md"], tmp_path)["classes"]["positive"] == 1
+    (tmp_path / "OMG-Octo.csv").write_text("image_file,label\na_1.png,MF\nb_1.png,AMF\n")
+    found = describe_dataset(SPECS["omg-octo"], tmp_path)
+    assert (found["classes"]["positive"], found["classes"]["hard"], found["groups"]["total"]) == (1, 1, 0)
+
+
+def test_midog25_is_grouped_by_the_image_that_its_patches_were_cut_from(tmp_path):
+    (tmp_path / "MIDOG25_Atypical_Classification_Train_Set.csv").write_text(
+        "image_id,filename,majority,Tumor,Scanner,Origin,Species\n"
+        "1.png,001.tiff,AMF,human breast cancer,Hamamatsu XR,UMC Utrecht,Human\n"
+        "2.png,001.tiff,NMF,human breast cancer,Hamamatsu XR,UMC Utrecht,Human\n"
+    )
+    table = read_cells(SPECS["midog25-atypical"], tmp_path).table
+    assert table["group"].tolist() == ["midog25-atypical/001.tiff"] * 2
+    assert table["label"].tolist() == [1, 0]
+    assert table["file"].tolist()[0] == "MIDOG25_Binary_Classification_Train_Set/1.png"
+
+
+@pytest.mark.shared
+def test_brecahad_has_its_mitoses_in_one_case(shared_data):
+    cells = read_cells(SPECS["brecahad"], shared_data / "brecahad")
+    assert (len(cells), cells.labels.sum()) == (35, 12)
+    assert cells.table["group"].unique().tolist() == ["brecahad/Case_10"]
+    every = read_cells(SPECS["brecahad-all"], shared_data / "brecahad")
+    assert len(every) == 1663
+    assert every.table.groupby("group")["label"].sum().to_dict() == {
+        "brecahad-all/Case_10": 12,
+        "brecahad-all/Case_11": 0,
+    }
