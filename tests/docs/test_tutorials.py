@@ -95,7 +95,7 @@ def test_it_names_every_check_and_tolerance():
     from mitozoo.testing.pixels import LARGEST_VALUE
 
     text = TUTORIAL.read_text()
-    [table] = re.findall(r"\| check \|.*?\n\n", text, re.DOTALL)
+    [table] = re.findall(r"\| check \|.*?(?=\n\n)", text, re.DOTALL)
     named = {word.strip() for row in table.splitlines()[2:] for word in row.split("|")[1].split(",")}
     report = check_plugin("mitozoo_plugin_controls")
     assert {finding.what for finding in report.findings} <= named

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 WORDS = {"corners": "corners (x1, y1, x2, y2)", "sizes": "a corner and a size (x, y, width, height)"}
+FAR = 1e9  # px; no image is as wide
 FEW = 0.01  # share of boxes that may be wrong one by one before the whole reading is
+NAMES, NUMBERS = frozenset((int, str)), frozenset((int, float))  # exact types: a JSON true is no number here
 ALIKE = 4.0  # cells of one file are boxed alike; positions taken for sizes are not
 
 
@@ -80,7 +82,7 @@ def _document(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def _id(value: object, path: Path, what: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | str):
+    if type(value) not in NAMES:
         raise DataError(f"{path}, {what}: its id is {_shorten(value)}, and an id is a whole number or text")
     return str(value)
 
@@ -97,9 +99,10 @@ def _by_id(entries: list[dict[str, Any]], what: str, path: Path) -> dict[str, di
 
 def _known(entry: dict[str, Any], field: str, known: dict[str, Any], path: Path, uid: str) -> str:
     value = entry.get(field)
-    if isinstance(value, bool) or not isinstance(value, int | str) or str(value) not in known:
+    key = str(value)
+    if key not in known or type(value) not in NAMES:
         raise DataError(f"{path}, annotation {uid}: its {field} is {_shorten(value)}, which the file does not list")
-    return str(value)
+    return key
 
 
 def _file_name(image: dict[str, Any], key: str, path: Path) -> str:
@@ -121,12 +124,12 @@ def _plain(value: object) -> str:
 
 def _px(value: object) -> float:
     """Return an image's side, NaN where the file does not tell it."""
-    return float(value) if isinstance(value, int | float) and 0 < value < 1e9 else np.nan
+    return float(value) if isinstance(value, int | float) and 0 < value < FAR else np.nan
 
 
 def _votes(entry: dict[str, Any], path: Path, uid: str) -> list[str]:
     votes = entry.get("labels", [])
-    if not isinstance(votes, list) or not all(isinstance(vote, int | str) for vote in votes):
+    if not isinstance(votes, list) or not NAMES.issuperset(map(type, votes)):
         raise DataError(
             f"{path}, annotation {uid}: its labels are {_shorten(votes)}, and votes are a list of class ids"
         )
@@ -137,8 +140,12 @@ def _boxes(annotations: list[dict[str, Any]], ids: list[str], path: Path) -> Flo
     """Return (n, 4) finite numbers."""
     for entry, uid in zip(annotations, ids, strict=True):
         box = entry.get("bbox")
-        numbers = isinstance(box, list) and len(box) == 4
-        if not numbers or not all(isinstance(side, int | float) and abs(side) < 1e9 for side in box):  # type: ignore[union-attr]
+        if (
+            not isinstance(box, list)
+            or len(box) != 4
+            or not NUMBERS.issuperset(map(type, box))
+            or max(map(abs, box)) > FAR
+        ):
             raise DataError(f"{path}, annotation {uid}: its bbox is {_shorten(box)}, and a box is four numbers")
     return np.array([entry["bbox"] for entry in annotations], dtype=np.float64)
 
@@ -176,14 +183,14 @@ def _centres(layout: MidogJson, boxes: Floats, frames: Floats, ids: list[str], p
 
 def _objection(corner: Floats, size: Floats, frames: Floats) -> str:
     """Return what speaks against reading the boxes so, '' where nothing does."""
-    flat: npt.NDArray[np.bool_] = (size <= 0).any(axis=1)
+    flat = np.asarray((size <= 0).any(axis=1))
     if flat.mean() > FEW:
         return f"{flat.sum():,} of {len(flat):,} have no area"
     low, high = np.percentile(size[~flat], (5, 95))
     if high > ALIKE * low:
         return f"their sides go from {low:g} to {high:g} px"
     centre = corner + size / 2
-    outside: npt.NDArray[np.bool_] = ((centre < -size / 2) | (centre > frames + size / 2)).any(axis=1)
+    outside = np.asarray(((centre < -size / 2) | (centre > frames + size / 2)).any(axis=1))
     if outside.mean() > FEW:
         return f"{outside.sum():,} of {len(outside):,} lie outside their image"
     return ""
