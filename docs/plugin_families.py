@@ -32,9 +32,9 @@ class Family:
     @property
     def extra(self) -> str:
         """The extra of mitozoo that installs it."""
-        if not self.models:
+        if self.datasets and not self.models:
             return "datasets"
-        if all(spec.controls_only or _saw_only_natural_images(spec) for spec in self.models):
+        if self.models and all(spec.controls_only or _saw_only_natural_images(spec) for spec in self.models):
             return "baselines"
         return "foundation"
 

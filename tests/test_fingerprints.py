@@ -39,7 +39,8 @@ def test_every_plugin_with_models_is_looked_at(now):
         for file in (REPOSITORY / "plugins").glob("*/pyproject.toml")
         if any("def mitozoo_models" in module.read_text() for module in file.parent.rglob("*.py"))
     }
-    assert {name.partition("/")[0] for name in now} == offering
+    bridge = {"mitozoo-plugin-slide2vec"}  # offers nothing where slide2vec is not installed
+    assert {name.partition("/")[0] for name in now} == offering - bridge
 
 
 KEPT = {"p/a": (1, "aa"), "p/b": (1, "bb"), "q/c": (2, "cc")}

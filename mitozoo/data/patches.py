@@ -30,10 +30,13 @@ class Geometry:
     Attributes:
         window_um: side of the square window, um; None: the whole released patch.
         edge: what lies beyond the slide's border: 'reflect' (see `Slide.read`) or 'black'.
+        authors: the window is a tile that goes through the authors' own resize and crop, in place of being resampled
+            whole to the network's input.
     """
 
     window_um: float | None
     edge: Edge
+    authors: bool = False
 
     def __post_init__(self) -> None:
         if self.window_um is not None and not 0 < self.window_um <= 10_000:
@@ -49,7 +52,7 @@ class PatchPlan:
     Attributes:
         cells: the cells that can be read.
         geometry: what was asked for.
-        target_px: side of the encoder's input, px; decides the pyramid level.
+        target_px: side of the encoder's input, or of the authors' tile, px; decides the pyramid level.
         files: the image files, each once.
         file_index: (n,) which of them holds the cell.
         x, y: (n,) the window's centre in that file, px at full resolution.
@@ -102,6 +105,7 @@ class PatchPlan:
             side = int(self.side_px[row])
             left, top = corner(self.x[row], side), corner(self.y[row], side)
             text = f"{contents[self.file_index[row]]} {left} {top} {side} {self.geometry.edge}"
+            text += f" tile of {self.target_px} px" if self.geometry.authors else ""
             keys[row] = np.frombuffer(hashlib.sha256(text.encode()).digest()[:16], dtype=np.uint8)
         return keys
 

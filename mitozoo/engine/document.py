@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mitozoo.engine.subject import RegisteredModel
+from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
 from mitozoo.results.run_folder import SCHEMA, run_id
 from mitozoo.results.scoring import CellColumns, score
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mitozoo.engine.progress import Progress
     from mitozoo.engine.request import Request
     from mitozoo.engine.seen import Seen
-    from mitozoo.engine.subject import BroughtEmbeddings
     from mitozoo.plugins.names import Registered
     from mitozoo.plugins.specs import DatasetSpec
     from mitozoo.protocols.spec import Protocol
@@ -82,7 +81,7 @@ def result_document(
             "parameters": protocol.parameters(),
         },
         "precision": identity["precision"],
-        "geometry": _geometry(protocol, subject, seen.plan),
+        "geometry": _geometry(subject, seen.plan),
         "marks": _marks(subject, spec, protocol, seen, folds, rows),
         "contamination": subject.contamination(spec),
         **scored,
@@ -110,22 +109,23 @@ def compute_record(request: Request, fitter: Fitter, progress: Progress) -> dict
     }
 
 
-def _geometry(
-    protocol: Protocol, subject: RegisteredModel | BroughtEmbeddings, plan: PatchPlan | None
-) -> dict[str, Any]:
-    if plan is None:
+def _geometry(subject: RegisteredModel | BroughtEmbeddings, plan: PatchPlan | None) -> dict[str, Any]:
+    if plan is None or isinstance(subject, BroughtEmbeddings):
         nothing = dict.fromkeys(("window_um", "edge", "source_mpp", "seen_um", "input_mpp", "model_mpp"))
         return nothing | {"note": "not known: the embeddings were brought along"}
+    preprocessing = subject.spec.preprocessing
+    seen_um = plan.seen_um * preprocessing.size / plan.target_px  # of a tile, the authors' crop is seen
     return {
         "window_um": plan.geometry.window_um,
         "edge": plan.geometry.edge,
         "source_mpp": _range(plan.mpp),
-        "seen_um": _range(plan.seen_um),
-        "input_mpp": _range(plan.seen_um / plan.target_px),
-        "model_mpp": subject.spec.preprocessing.mpp if isinstance(subject, RegisteredModel) else None,
+        "seen_um": _range(seen_um),
+        "input_mpp": _range(seen_um / preprocessing.size),
+        "model_mpp": preprocessing.mpp,
         "note": "the dataset releases patches: each is seen whole"
         if plan.geometry.window_um is None
-        else f"{protocol.window_um:g} um around each cell, resampled once",
+        else f"{plan.geometry.window_um:g} um around each cell, "
+        + ("through the authors' own resize and crop" if plan.geometry.authors else "resampled once, whole"),
     }
 
 

@@ -9,11 +9,11 @@ from mitozoo.data.cells import Cells, read_cells, select_data_folder
 from mitozoo.data.patches import Geometry, PatchPlan, plan_patches
 from mitozoo.data.splits import sample_groups
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
-from mitozoo.errors import DataError
+from mitozoo.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from mitozoo.engine.request import Request
-    from mitozoo.plugins.specs import DatasetSpec
+    from mitozoo.plugins.specs import DatasetSpec, ModelSpec
     from mitozoo.protocols.spec import Protocol
 
 
@@ -46,15 +46,33 @@ def see(spec: DatasetSpec, request: Request, subject: RegisteredModel | BroughtE
         cells = cells.take(sample_groups(cells.labels, cells.groups, request.limit, seed=protocol.split_seed))
     if isinstance(subject, BroughtEmbeddings):
         return Seen(cells, None, limited)
-    whole_patch = spec.patch_px is not None and "window_um" not in request.settings
+    geometry, target_px = _geometry(spec, request, subject.spec, protocol)
     plan = plan_patches(
         cells,
-        Geometry(None if whole_patch else protocol.window_um, protocol.edge),
-        target_px=subject.spec.preprocessing.size,
+        geometry,
+        target_px=target_px,
         edge_named="edge" in request.settings,
         skip_unreadable=request.skip_unreadable,
     )
     return Seen(plan.cells, plan, limited)
+
+
+def _geometry(spec: DatasetSpec, request: Request, model: ModelSpec, protocol: Protocol) -> tuple[Geometry, int]:
+    """Return the window, and the side in px that it is resampled to."""
+    from mitozoo.models.preprocessing import tile_px
+
+    preprocessing = model.preprocessing
+    if protocol.geometry == "window":
+        whole_patch = spec.patch_px is not None and "window_um" not in request.settings
+        return Geometry(None if whole_patch else protocol.window_um, protocol.edge), preprocessing.size
+    if preprocessing.mpp is None:
+        raise ModelError(
+            f"model '{model.name}' states no microns per pixel, which geometry '{protocol.geometry}' goes by",
+            hint="Use the protocol's own window: leave out --set geometry.",
+        )
+    authors = protocol.geometry == "authors"
+    side = tile_px(preprocessing) if authors else preprocessing.size
+    return Geometry(side * preprocessing.mpp, protocol.edge, authors), side
 
 
 def _require_undivided_slides(cells: Cells) -> None:

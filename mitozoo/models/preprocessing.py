@@ -34,6 +34,18 @@ def resample(window: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     return np.asarray(_resized(Image.fromarray(window), (side, side), preprocessing))
 
 
+def as_authors_see(window: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """Resample a window to the authors' tile, then resize and crop it as they do: uint8 (size, size, 3)."""
+    side = tile_px(preprocessing)
+    tile = _resized(Image.fromarray(window), (side, side), preprocessing)
+    return authors_transform(preprocessing)(tile)
+
+
+def tile_px(preprocessing: Preprocessing) -> int:
+    """Return the side of the tile that the authors' transform begins with, px."""
+    return preprocessing.size if preprocessing.resize == "none" else preprocessing.resize_to
+
+
 def normalise(batch: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
     """Scale uint8 (n, size, size, 3) to 0..1 and standardise it: float32 (n, 3, size, size)."""
     return standardise(batch.permute(0, 3, 1, 2).to(torch.float32).div_(255), preprocessing)

@@ -144,7 +144,8 @@ def _essence(value: object) -> object:
         fields = dataclasses.fields(value)  # type: ignore[arg-type]
         listed = [field for field in fields if value.fingerprinted is None or field.name in value.fingerprinted]
         kept = [field.name for field in listed if not _is_default(field, getattr(value, field.name))]
-        return {"record": type(value).__name__} | {name: _essence(getattr(value, name)) for name in kept}
+        code = {"module_sha256": _module_sha256(type(value).__module__)} if callable(value) else {}  # as a function's
+        return {"record": type(value).__name__} | code | {name: _essence(getattr(value, name)) for name in kept}
     if isinstance(value, Mapping):
         return {str(key): _essence(item) for key, item in value.items()}
     if isinstance(value, tuple):

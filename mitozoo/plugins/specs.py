@@ -75,7 +75,8 @@ class ModelSpec(Record):
 
     Attributes:
         name: lower-case short name; two poolings of one network are two models with two names.
-        load: a source record, or a function without arguments that returns a `torch.nn.Module`.
+        load: a source record, or a function without arguments that returns a `torch.nn.Module`; where one function
+            must load several models, a record of the plugin's own with `__call__`.
         preprocessing: the authors' input transform.
         embed_dim: length of one embedding.
         pooling: 'cls', 'mean' (of patch tokens), 'cls+mean' (concatenated), 'gap' (a CNN's global average pool),

@@ -25,6 +25,9 @@ class Protocol(Record):
         name: short name, without version.
         version: raised when a value below changes.
         title: one line for lists.
+        geometry: 'window' (`window_um`, resampled once, whole, to the input), 'model-native' (likewise, but a window of
+            input px x the model's training mpp), or 'authors' (a tile of the model's tile size at its training mpp,
+            through the authors' own resize and crop).
         window_um: side of the square window around the cell, microns; patch-only datasets use their whole patch.
         edge: what lies beyond the slide's border: 'reflect' or 'black'.
         split: 'auto' (official where there is one, else grouped folds), 'official' or 'grouped'.
@@ -40,6 +43,7 @@ class Protocol(Record):
     name: str
     version: int
     title: str
+    geometry: Literal["window", "model-native", "authors"] = "window"
     window_um: float = 56.0
     edge: Literal["reflect", "black"] = "reflect"
     split: Literal["auto", "official", "grouped"] = "auto"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mitozoo.engine.findings import Finding, Report
 from mitozoo.plugins.discovery import installed_plugins
+from mitozoo.plugins.record import Record
 from mitozoo.testing.isolation import examine_alone
 from mitozoo.testing.records import model_record_findings, record_findings
 
@@ -73,7 +74,8 @@ def _load_function_finding(spec: ModelSpec) -> Finding:
         if parameter.default is parameter.empty
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
-    where = f"{spec.load.__module__}:{spec.load.__qualname__}"  # type: ignore[union-attr]
+    named: Any = type(spec.load) if isinstance(spec.load, Record) else spec.load
+    where = f"{named.__module__}:{named.__qualname__}"
     if needed:
         return Finding("FAIL", "load function", f"{where} needs {', '.join(needed)}", "Let it need no argument.")
     return Finding("PASS", "load function", where)

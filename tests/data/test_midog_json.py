@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 from fuzzed_files import EDITS, FUZZED, VALUES, edited, valid_or_refused
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mitozoo.data.annotations import read_annotations
@@ -86,7 +86,7 @@ def test_sizes_are_told_from_corners(tmp_path, midog_spec):
     places=st.lists(st.tuples(st.integers(0, 6000), st.integers(0, 4000)), min_size=2, max_size=30, unique=True),
     side=st.integers(10, 80),
 )
-@FUZZED
+@settings(FUZZED, max_examples=100)
 def test_no_box_is_ever_read_the_wrong_way_in_silence(tmp_path, midog_spec, places, side):
     for as_corners in (True, False):
         boxes = [[x, y, x + side, y + side] if as_corners else [x, y, side, side] for x, y in places]

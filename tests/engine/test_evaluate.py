@@ -12,6 +12,7 @@ import pytest
 from tiny_zoo import CELLS, contents, copy_of
 
 import mitozoo
+from mitozoo.data.splits import Fold
 from mitozoo.engine.embed import embed_dataset
 from mitozoo.engine.progress import Progress
 from mitozoo.engine.request import Request
@@ -187,6 +188,15 @@ def test_a_planted_leak_is_refused(zoo, tmp_path, loads):
         mitozoo.evaluate("steady", "tiny-leak", out=tmp_path)
     assert loads() == 0
     assert list(tmp_path.glob("*/result.json")) == []
+
+
+def test_the_audit_does_not_trust_the_splitter(zoo, tmp_path, monkeypatch, loads):
+    """A splitter that divides a group, as a naive one does, is found out before anything is computed."""
+    halves = [Fold(0, np.arange(0, CELLS, 2), np.arange(1, CELLS, 2))]
+    monkeypatch.setattr("mitozoo.engine.evaluate.outer_folds", lambda *_, **__: halves)
+    with pytest.raises(SplitError, match="fold 0 leaks from training to test: 14 slides stand on both sides"):
+        mitozoo.evaluate("steady", "tiny", out=tmp_path)
+    assert loads() == 0
 
 
 def test_two_cases_on_one_slide_are_refused(zoo, tmp_path):

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import functools
 import hashlib
+import importlib
 import json
 import math
 import pickle
@@ -182,3 +183,28 @@ def test_positional_and_missing_fields_are_refused():
 def test_what_cannot_become_json_is_refused_at_once(options, why):
     with pytest.raises(SpecError, match=why):
         outer(options=options)
+
+
+LOADER_RECORD = """
+from mitozoo.plugins.record import Record, record
+
+@record
+class Loader(Record):
+    name: str
+
+    def __call__(self):
+        return self.name{}
+"""
+
+
+def test_a_record_that_can_be_called_is_fingerprinted_by_its_fields_and_its_code(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "loader_record_1.py").write_text(LOADER_RECORD.format(""))
+    (tmp_path / "loader_record_2.py").write_text(LOADER_RECORD.format(".upper()"))
+    first, second = (importlib.import_module(f"loader_record_{number}").Loader for number in (1, 2))
+    assert first(name="a").fingerprint() == first(name="a").fingerprint()
+    assert len({one.fingerprint() for one in (first(name="a"), first(name="b"), second(name="a"))}) == 3
+    code = hashlib.sha256((tmp_path / "loader_record_1.py").read_bytes()).hexdigest()
+    essence = canonical_json({"record": "Loader", "module_sha256": code, "name": "a"})
+    assert first(name="a").fingerprint() == hashlib.sha256(essence.encode()).hexdigest()
+    assert outer(load=first(name="a")).to_json()["load"] == {"record": "Loader", "name": "a"}
