@@ -13,8 +13,6 @@ from mitozoo.cli.tables import print_json, print_table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mitozoo.plugins.specs import DatasetSpec
-
 
 @click.command()
 @click.argument("name")
@@ -27,21 +25,14 @@ def describe(*, name: str, data: Path | None, as_json: bool) -> None:
     """
     from mitozoo.data.cells import select_data_folder
     from mitozoo.data.describe import describe_dataset
+    from mitozoo.engine.find_dataset import data_folder, find_dataset
 
-    spec = _spec(name)
-    own_folder = Path(name).parent if Path(name).is_file() else None
-    description = describe_dataset(spec, select_data_folder(spec, data or own_folder))
+    spec = find_dataset(name).spec
+    description = describe_dataset(spec, select_data_folder(spec, data_folder(name, data)))
     if as_json:
         print_json(description)
         return
     _print(description)
-
-
-def _spec(name: str) -> DatasetSpec:
-    from mitozoo.data.own import names_a_table, own_dataset
-    from mitozoo.plugins.registry import load_registry
-
-    return own_dataset(Path(name)) if names_a_table(name) else load_registry().dataset(name).spec
 
 
 def _print(found: Mapping[str, Any]) -> None:

@@ -13,7 +13,6 @@ from mitozoo.plugins.specs import DatasetSpec, LabelRole
 if TYPE_CHECKING:
     from pathlib import Path
 
-ENDINGS = (".csv", ".tsv", ".parquet", ".pq")
 POSITIVE = ("1", "1.0", "true", "yes", "positive", "mitosis", "mitotic figure", "mf")
 NEGATIVE = (
     "0",
@@ -31,11 +30,6 @@ DOMAINS = ("tumour", "tumor", "scanner", "species", "lab")
 COLUMNS_HINT = (
     "Columns: slide or file, x, y, label; and, where known, cell_id, case, mpp, split, tumour, scanner, species, lab."
 )
-
-
-def names_a_table(name: str) -> bool:
-    """Tell whether a dataset's name is the path of a table of cells; no registered name ends so."""
-    return name.lower().endswith(ENDINGS)
 
 
 def own_dataset(path: Path) -> DatasetSpec:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from mitozoo.embeddings.extract import Embedded, embed
 from mitozoo.embeddings.store import PIPELINE_VERSION, EmbeddingKey, EmbeddingStore, require_room
 from mitozoo.embeddings.table import EmbeddingTable, require_suffix, write_embeddings
+from mitozoo.engine.find_dataset import find_dataset
 from mitozoo.engine.find_model import find_model
 from mitozoo.engine.request import Request
 from mitozoo.engine.seen import see
 from mitozoo.engine.subject import RegisteredModel
 from mitozoo.models.devices import pick_device, resolve_precision
-from mitozoo.plugins.registry import load_registry
 from mitozoo.protocols.presets import find_protocol
 from mitozoo.protocols.spec import override
 
@@ -43,7 +43,7 @@ def embed_dataset(
     settings = {} if crop_um is None else {"window_um": str(crop_um)}
     request = Request(model=model, dataset=dataset, settings=settings, **asked)
     subject = RegisteredModel(find_model(model), request.weights)
-    found = load_registry().dataset(dataset)
+    found = find_dataset(dataset)
     protocol = override(find_protocol(request.protocol), request.settings)
     with progress.stage("cells"):
         seen = see(found.spec, request, subject, protocol)

@@ -11,6 +11,7 @@ from mitozoo.data.audit import audit_split, require_no_leak
 from mitozoo.data.splits import Fold, NotEnoughLabels, outer_folds
 from mitozoo.embeddings.store import OVERHEAD_BYTES, PIPELINE_VERSION, require_room
 from mitozoo.engine.document import compute_record, result_document
+from mitozoo.engine.find_dataset import find_dataset
 from mitozoo.engine.find_model import find_model
 from mitozoo.engine.fits import Fitter, FrozenFitter, TrainingFitter
 from mitozoo.engine.progress import Progress
@@ -18,7 +19,6 @@ from mitozoo.engine.request import Request
 from mitozoo.engine.seen import see
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
 from mitozoo.errors import ProtocolError
-from mitozoo.plugins.registry import load_registry
 from mitozoo.protocols.fine_tune import EndToEnd
 from mitozoo.protocols.presets import find_protocol
 from mitozoo.protocols.spec import override
@@ -68,7 +68,7 @@ class _Evaluation:
                 hint=f"Say --set batch_size={request.batch_size}, which makes another protocol of it.",
             )
         self.subject = self._subject()
-        self.dataset: Registered[DatasetSpec] = load_registry().dataset(request.dataset)
+        self.dataset: Registered[DatasetSpec] = find_dataset(request.dataset)
 
     def run(self) -> Result:
         with self.progress.stage("cells"):

@@ -88,12 +88,13 @@ class Request:
 
     def require_known_names(self) -> None:
         """Raise `UnknownNameError` for a model or dataset that no plugin offers; imports nothing heavy."""
+        from mitozoo.engine.find_dataset import find_dataset
         from mitozoo.models.on_the_spot import is_on_the_spot
         from mitozoo.plugins.registry import load_registry
 
         if self.model is not None and not is_on_the_spot(self.model):
             load_registry().model(self.model)
-        load_registry().dataset(self.dataset)
+        find_dataset(self.dataset)
 
 
 def _as_text(value: object) -> str:

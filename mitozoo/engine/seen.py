@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mitozoo.data.cells import Cells, read_cells, select_data_folder
 from mitozoo.data.patches import Geometry, PatchPlan, plan_patches
 from mitozoo.data.splits import sample_groups
+from mitozoo.engine.find_dataset import data_folder
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
 from mitozoo.errors import DataError, ModelError
 
@@ -37,7 +38,7 @@ def see(spec: DatasetSpec, request: Request, subject: RegisteredModel | BroughtE
 
     A dataset of released patches is seen patch by patch, whole, unless a window is asked for by name.
     """
-    root = select_data_folder(spec, request.data)
+    root = select_data_folder(spec, data_folder(request.dataset, request.data))
     cells = read_cells(spec, root, negatives=request.negatives, mpp=request.mpp)
     _require_undivided_slides(cells)
     limited = request.limit is not None and request.limit < len(cells)

@@ -9,7 +9,7 @@ from fuzzed_files import EDITS, FUZZED, edited, valid_or_refused
 from hypothesis import given
 
 from mitozoo.data.cells import read_cells
-from mitozoo.data.own import names_a_table, own_dataset
+from mitozoo.data.own import own_dataset
 from mitozoo.errors import DataError, MitozooError
 
 SMALL = "slide,x,y,label\na.tif,1,2,1\na.tif,3,4,0\nb.tif,5,6,1\nb.tif,7,8,0\n"
@@ -96,13 +96,6 @@ def test_semicolons_byte_order_marks_and_windows_line_ends_change_nothing(tmp_pa
     path = tmp_path / "My cells (1).csv"
     path.write_bytes(b"\xef\xbb\xbf" + SMALL.replace(",", ";").replace("\n", "\r\n").encode())
     assert read_cells(own_dataset(path), tmp_path).sha256() == expected
-
-
-def test_only_tables_are_taken_for_tables():
-    assert names_a_table("cells.csv")
-    assert names_a_table("data/Cells.PARQUET")
-    assert not names_a_table("midogpp")
-    assert not names_a_table("csv")
 
 
 @given(edits=EDITS)
