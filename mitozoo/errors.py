@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: What a stranger's file may hold and a terminal must not be told: each becomes a space.
+_CONTROL = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127, *range(128, 160), 8232, 8233), " ")
+
 
 class MitozooError(Exception):
     """A mistake that the reader of the message can mend.
@@ -14,6 +17,7 @@ class MitozooError(Exception):
     exit_code = 2
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        message = message.translate(_CONTROL)
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -19,7 +19,7 @@ ZOO = (
     Tiny("mitozoo-plugin-sleepy", "import time\ntime.sleep(0.4)\n" + offering("[model('sleepy')]")),
     Tiny("mitozoo-plugin-needy", offering("[model('needy', requires=['a-package-that-is-not-here>=3'])]")),
 )
-MUSK = Tiny("mitozoo-plugin-musk", "import fairscale")
+MUSK = Tiny("mitozoo-plugin-lemur", "import fairscale")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def environment(tmp_path_factory):
         hub.gated.add("acme/closed")
         yield {
             "HF_ENDPOINT": hub.address, "HF_HOME": str(folder / "hf"), "HF_TOKEN": SECRET, "MITOZOO_TRACEBACK": "1",
-            "MITOZOO_PLUGINS": "closed,sleepy,needy,musk", "NO_PROXY": "127.0.0.1",
+            "MITOZOO_PLUGINS": "closed,sleepy,needy,lemur", "NO_PROXY": "127.0.0.1",
         }  # fmt: skip
 
 
@@ -72,9 +72,9 @@ def test_failures_are_exit_code_1_and_json_is_alone_on_stdout(for_programs):
     report = json.loads(for_programs.stdout)
     assert not report["passed"]
     told = {finding["what"]: finding for finding in report["findings"]}
-    assert told["plugin musk"]["status"] == "FAIL"
-    assert "No module named 'fairscale'" in told["plugin musk"]["detail"]
-    assert "pip install --upgrade mitozoo-plugin-musk" in told["plugin musk"]["mend"]
+    assert told["plugin lemur"]["status"] == "FAIL"
+    assert "No module named 'fairscale'" in told["plugin lemur"]["detail"]
+    assert "pip install --upgrade mitozoo-plugin-lemur" in told["plugin lemur"]["mend"]
     assert told["plugin sleepy"]["status"] == "WARN"
     assert told["plugins"]["detail"].startswith("3 of 4 work: 3 models, 0 datasets; ")  # the rest is disabled
     assert "needy" in told["model packages"]["detail"]

@@ -31,7 +31,7 @@ DOOR = hook("return [model('door')]")
 ZOO = (
     Tiny("mitozoo-plugin-good", offering("[model('good', aliases=['fine', 'shared'])]", "[dataset('good-cells')]")),
     Tiny("mitozoo-plugin-generator", hook("yield model('first'); yield model('second', aliases=['shared', 'good'])")),
-    Tiny("mitozoo-plugin-musk", "import fairscale"),
+    Tiny("mitozoo-plugin-lemur", "import fairscale"),
     Tiny("mitozoo-plugin-exits", "import sys\nsys.exit(3)"),
     Tiny("mitozoo-plugin-panics", "class Panic(BaseException): pass\nraise Panic('foreign code')"),
     Tiny("mitozoo-plugin-prints", PRINTS),
@@ -48,8 +48,8 @@ ZOO = (
     Tiny("mitozoo-plugin-twice", hook("return [model('twice'), model('twice')]")),
     Tiny("mitozoo-plugin-two-doors", DOOR, further={"other-door": DOOR}),
     Tiny("mitozoo-plugin-same", DOOR, further={"same-again": ("mitozoo.v1", "mitozoo_plugin_same")}),
-    Tiny("acme-phikon", offering("[model('phikon')]")),
-    Tiny("mitozoo-plugin-phikon", offering("[model('phikon')]", "[dataset('phikon')]")),
+    Tiny("acme-gibbon", offering("[model('gibbon')]")),
+    Tiny("mitozoo-plugin-gibbon", offering("[model('gibbon')]", "[dataset('gibbon')]")),
     Tiny("mitozoo-plugin-future", "raise AssertionError('imported')", version="3.0", group="mitozoo.v2"),
     Tiny("mitozoo-plugin-past", "raise AssertionError('imported')", group="mitozoo.v0"),
     Tiny(

@@ -17,7 +17,7 @@ BOTH_HOOKS = "the hooks are mitozoo_models() and mitozoo_datasets()"
 RETURN = "it must return an iterable of ModelSpec records, such as [SPEC]"
 
 EXPECTED = {
-    "musk": ("broken", "import", "No module named 'fairscale'"),
+    "lemur": ("broken", "import", "No module named 'fairscale'"),
     "exits": ("broken", "import", "it called sys.exit(3)"),
     "panics": ("broken", "import", "Panic: foreign code"),
     "misspelt": ("broken", "register", f"there is no hook 'mitozoo_model'; {BOTH_HOOKS}"),
@@ -105,24 +105,24 @@ def test_what_a_plugin_prints_goes_to_stderr(zoo):
 
 
 def test_lists_name_the_plugins_that_do_not_work(zoo):
-    done = run_mitozoo("models", sites=(zoo,), MITOZOO_PLUGINS="musk,good,exits")
+    done = run_mitozoo("models", sites=(zoo,), MITOZOO_PLUGINS="lemur,good,exits")
     assert done.returncode == 0
     assert "good" in done.stdout
-    assert done.stderr == "2 plugins do not work: exits, musk (see why: mitozoo plugins)\n"
+    assert done.stderr == "2 plugins do not work: exits, lemur (see why: mitozoo plugins)\n"
 
 
 def test_traceback_shows_where_it_failed(zoo):
-    done = run_mitozoo("plugins", "--traceback", "musk", sites=(zoo,))
+    done = run_mitozoo("plugins", "--traceback", "lemur", sites=(zoo,))
     assert done.returncode == 0
     assert "import fairscale" in done.stdout
     assert done.stdout.endswith("ModuleNotFoundError: No module named 'fairscale'\n")
 
 
 def test_strict_raises_with_the_cause(zoo):
-    done = run_mitozoo("models", sites=(zoo,), MITOZOO_PLUGINS="musk", MITOZOO_STRICT="1", MITOZOO_TRACEBACK="1")
+    done = run_mitozoo("models", sites=(zoo,), MITOZOO_PLUGINS="lemur", MITOZOO_STRICT="1", MITOZOO_TRACEBACK="1")
     assert done.returncode == 2
     assert done.stdout == ""
-    assert "Error: mitozoo-plugin-musk 1.0.0 failed to import: No module named 'fairscale'\n" in done.stderr
+    assert "Error: mitozoo-plugin-lemur 1.0.0 failed to import: No module named 'fairscale'\n" in done.stderr
     assert "direct cause" in done.stderr
     assert run_mitozoo("models", sites=(zoo,), MITOZOO_PLUGINS="good", MITOZOO_STRICT="1").returncode == 0
 
@@ -143,8 +143,8 @@ def test_disabled_plugins_are_not_imported(variables, imported, zoo, tmp_path):
     done = run_mitozoo("plugins", "--json", sites=(zoo,), IMPORT_LOG=str(log), **variables)
     assert log.read_text().split() == imported
     rows = {row["name"]: row for row in json.loads(done.stdout)}
-    assert rows["musk"]["status"] == "disabled"
-    assert rows["musk"]["reason"] == "MITOZOO_PLUGINS does not name it"
+    assert rows["lemur"]["status"] == "disabled"
+    assert rows["lemur"]["reason"] == "MITOZOO_PLUGINS does not name it"
     if "MITOZOO_DISABLE_PLUGINS" in variables:
         assert rows["prints"]["reason"] == "MITOZOO_DISABLE_PLUGINS names it"
 
@@ -163,7 +163,7 @@ def test_unreadable_metadata_hurt_nobody(zoo, tmp_path: Path):
     garbled.mkdir()
     (garbled / "METADATA").write_text("Metadata-Version: 2.1\nName: garbled\nVersion: 1.0\n")
     (garbled / "entry_points.txt").write_text("[mitozoo.v1]\nno equals sign\n")
-    done = run_mitozoo("plugins", "--json", sites=(tmp_path, zoo), MITOZOO_DISABLE_PLUGINS="musk")
+    done = run_mitozoo("plugins", "--json", sites=(tmp_path, zoo), MITOZOO_DISABLE_PLUGINS="lemur")
     rows = {row["distribution"]: row for row in json.loads(done.stdout)}
     assert rows["mitozoo-plugin-good"]["status"] == "ok"
     for distribution in ("garbled", "(unnamed distribution)"):

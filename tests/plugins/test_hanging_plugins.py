@@ -122,6 +122,7 @@ def test_ctrl_c_while_a_plugin_hangs(installed):
     )
     assert process.stderr is not None
     assert process.stderr.readline() == b"asleep\n"
+    time.sleep(0.3)  # it has told so, and now falls asleep
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=20)
     assert process.returncode == 130

@@ -55,18 +55,18 @@ def test_lists_are_sorted_and_hold_nothing_of_broken_plugins(zoo, registry_over)
 
 def test_name_of_two_distributions_works_only_qualified(zoo, registry_over):
     registry = registry_over(zoo)
-    error = unknown(registry.model, "phikon")
-    assert error.message == "'phikon' is offered by 2 plugins"
-    assert error.hint == "Say which: acme-phikon/phikon or mitozoo-plugin-phikon/phikon"
-    for distribution in ("acme-phikon", "mitozoo-plugin-phikon"):
-        assert registry.model(f"{distribution}/phikon").plugin == distribution
-    shown = [model.shown_name for model in registry.models if model.spec.name == "phikon"]
-    assert shown == ["acme-phikon/phikon", "mitozoo-plugin-phikon/phikon"]
-    assert any("only as acme-phikon/phikon" in note for row in registry.rows for note in row.notes)
+    error = unknown(registry.model, "gibbon")
+    assert error.message == "'gibbon' is offered by 2 plugins"
+    assert error.hint == "Say which: acme-gibbon/gibbon or mitozoo-plugin-gibbon/gibbon"
+    for distribution in ("acme-gibbon", "mitozoo-plugin-gibbon"):
+        assert registry.model(f"{distribution}/gibbon").plugin == distribution
+    shown = [model.shown_name for model in registry.models if model.spec.name == "gibbon"]
+    assert shown == ["acme-gibbon/gibbon", "mitozoo-plugin-gibbon/gibbon"]
+    assert any("only as acme-gibbon/gibbon" in note for row in registry.rows for note in row.notes)
 
 
 def test_models_and_datasets_have_namespaces_of_their_own(zoo, registry_over):
-    assert registry_over(zoo).dataset("phikon").plugin == "mitozoo-plugin-phikon"
+    assert registry_over(zoo).dataset("gibbon").plugin == "mitozoo-plugin-gibbon"
 
 
 def test_name_beats_an_alias_and_the_row_says_so(zoo, registry_over):
@@ -93,8 +93,8 @@ def test_qualified_name_imports_its_distribution_alone(zoo, tmp_path):
 
 
 def test_typo_is_answered_with_the_nearest_names(zoo, registry_over):
-    error = unknown(registry_over(zoo).model, "chaty")
-    assert error.message == "there is no model 'chaty'"
+    error = unknown(registry_over(zoo).model, "chatyy")
+    assert error.message == "there is no model 'chatyy'"
     assert error.hint == "Did you mean 'chatty'? See them all: mitozoo models"
 
 
@@ -109,12 +109,12 @@ def test_dataset_asked_for_as_a_model(zoo, registry_over):
     assert unknown(registry.dataset, "chatty").message == "'chatty' is a model, not a dataset"
 
 
-@pytest.mark.parametrize("asked", ["musk", "mitozoo-plugin-musk", "mitozoo-plugin-musk/musk", "musk2", "Musk"])
+@pytest.mark.parametrize("asked", ["lemur", "mitozoo-plugin-lemur", "mitozoo-plugin-lemur/lemur", "lemur2", "Lemur"])
 def test_model_of_a_broken_plugin(asked, zoo, registry_over):
     error = unknown(registry_over(zoo).model, asked)
     assert str(error) == (
-        f"'{asked}' is not available: mitozoo-plugin-musk 1.0.0 failed to import: No module named 'fairscale'\n"
-        "Try: pip install --upgrade mitozoo-plugin-musk      (details: mitozoo plugins --traceback musk)"
+        f"'{asked}' is not available: mitozoo-plugin-lemur 1.0.0 failed to import: No module named 'fairscale'\n"
+        "Try: pip install --upgrade mitozoo-plugin-lemur      (details: mitozoo plugins --traceback lemur)"
     )
 
 
@@ -142,7 +142,7 @@ def test_model_of_a_plugin_for_another_mitozoo(asked, why, hint, zoo, registry_o
 
 
 def test_nothing_like_it_names_every_plugin_that_might_offer_it(zoo, registry_over, monkeypatch):
-    monkeypatch.setenv("MITOZOO_PLUGINS", "musk")
+    monkeypatch.setenv("MITOZOO_PLUGINS", "lemur")
     registry = registry_over(zoo)
     failed = [row for row in registry.rows if not row.works]
     error = unknown(registry.model, "zzzzzz")
@@ -171,7 +171,7 @@ def test_copy_without_entry_points_hides_the_one_behind_it(installed, registry_o
 
 def test_strict_raises_a_plugin_error_with_its_cause(zoo, registry_over, monkeypatch):
     monkeypatch.setenv("MITOZOO_STRICT", "1")
-    monkeypatch.setenv("MITOZOO_PLUGINS", "musk")
+    monkeypatch.setenv("MITOZOO_PLUGINS", "lemur")
     with pytest.raises(PluginError, match="failed to import: No module named 'fairscale'") as caught:
         registry_over(zoo).models  # noqa: B018
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
