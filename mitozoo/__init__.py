@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mitozoo.engine.evaluate import evaluate
-    from mitozoo.errors import MitozooError
+    from mitozoo.errors import DataError, MitozooError
     from mitozoo.plugins.formats import (
         CellTable,
         CoordinateTables,
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         SlideTable,
     )
     from mitozoo.plugins.hooks import hookimpl
+    from mitozoo.plugins.lineage import Crosswalk
+    from mitozoo.plugins.remote_files import RemoteFile, RemoteFolder
     from mitozoo.plugins.sources import Checkpoint, OpenClipHub, PackagedWeights, TimmHub, TransformersHub
     from mitozoo.plugins.specs import DatasetSpec, ModelSpec, Preprocessing
 
@@ -28,6 +30,8 @@ __all__ = [
     "CellTable",
     "Checkpoint",
     "CoordinateTables",
+    "Crosswalk",
+    "DataError",
     "DatasetSpec",
     "MidogJson",
     "MitozooError",
@@ -38,6 +42,8 @@ __all__ = [
     "PatchFolder",
     "Preprocessing",
     "QuPathGeoJson",
+    "RemoteFile",
+    "RemoteFolder",
     "SlideNames",
     "SlideRunnerDatabase",
     "SlideTable",
@@ -55,12 +61,16 @@ _HOMES = {
     "PatchFolder": "mitozoo.plugins.formats",
     "QuPathGeoJson": "mitozoo.plugins.formats",
     "SlideTable": "mitozoo.plugins.formats",
+    "Crosswalk": "mitozoo.plugins.lineage",
+    "DataError": "mitozoo.errors",
     "DatasetSpec": "mitozoo.plugins.specs",
     "MitozooError": "mitozoo.errors",
     "ModelSpec": "mitozoo.plugins.specs",
     "MppByDomain": "mitozoo.plugins.formats",
     "PackagedWeights": "mitozoo.plugins.sources",
     "Preprocessing": "mitozoo.plugins.specs",
+    "RemoteFile": "mitozoo.plugins.remote_files",
+    "RemoteFolder": "mitozoo.plugins.remote_files",
     "SlideNames": "mitozoo.plugins.formats",
     "SlideRunnerDatabase": "mitozoo.plugins.formats",
     "TimmHub": "mitozoo.plugins.sources",

@@ -62,6 +62,12 @@ class StorageError(MitozooError):
     """A cache or run folder cannot be read or written."""
 
 
+class DownloadError(MitozooError):
+    """A file cannot be fetched, is not the one that was published, or is an archive that must not be unpacked."""
+
+    exit_code = 3
+
+
 class VerificationError(MitozooError):
     """A recomputed value differs from the recorded one."""
 

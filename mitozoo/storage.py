@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from mitozoo.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 TEMPORARY_PREFIX = ".unfinished-"
 
@@ -54,8 +54,7 @@ def write_folder_whole(path: Path) -> Iterator[Path]:
     try:
         with _writing(path, temporary):
             yield temporary
-            for file in temporary.rglob("*"):
-                _flush(file)
+            flush_folder(temporary)
             try:
                 temporary.rename(path)
             except OSError:
@@ -64,6 +63,12 @@ def write_folder_whole(path: Path) -> Iterator[Path]:
             _flush(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def flush_folder(folder: Path) -> None:
+    """Have everything below a folder on the disk."""
+    for path in folder.rglob("*"):
+        _flush(path)
 
 
 @contextlib.contextmanager
@@ -102,6 +107,12 @@ def content_ids(paths: Sequence[Path]) -> list[str]:
         fresh = {stamp: _sha256(Path(stamp[0])) for stamp in dict.fromkeys(stamps) if stamp not in known}
         memo.remember(fresh)
     return [known.get(stamp) or fresh[stamp] for stamp in stamps]
+
+
+def remember_content_ids(hashed: Mapping[Path, str]) -> None:
+    """Note the sha256 of files that were hashed while they were written, so that they need not be read again."""
+    with _ContentMemo() as memo:
+        memo.remember({_stamp(path): sha256 for path, sha256 in hashed.items()})
 
 
 Stamp = tuple[str, int, int]

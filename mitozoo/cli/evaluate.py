@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mitozoo.cli.options import MODEL_HELP, dataset_options, device_options, json_option, runs_option, weight_options
+from mitozoo.cli.options import MODEL_HELP, axis_options, dataset_options, device_options, json_option, runs_option, weight_options
 from mitozoo.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -31,33 +31,40 @@ WIDTH_OF_A_COLUMN = 30  # where no terminal says how wide it is
 @click.option("--fractions", default="1", show_default=True, metavar="F,F", help="Label budgets, such as 0.1,0.3,1.")
 @click.option("--seeds", type=int, default=1, show_default=True, metavar="N", help="How many seeds, from 0.")
 @click.option("--folds", type=int, metavar="N", help="Only the first N outer folds; the result is marked so.")
+@click.option(
+    "--group", type=click.Choice(["", "image"]), default="",
+    help="Divide the images of a case between training and test; the result is marked 'not independent'.",
+)  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a parameter of the protocol.")
-@click.option("--crop-um", metavar="UM", help="Short for --set window_um=UM.")
+@axis_options
 @device_options
 @runs_option
 @json_option
-def evaluate(*, as_json: bool, settings: tuple[str, ...], crop_um: str | None, fractions: str, **asked: Any) -> None:
+def evaluate(*, as_json: bool, settings: tuple[str, ...], fractions: str, **asked: Any) -> None:
     """Measure how well an encoder tells mitotic figures apart, and whether to trust the number.
 
     The result is kept in a run folder; the same command again computes only what is missing.
     """
     from mitozoo.engine.request import Request
 
-    changed = dict(_pair(text) for text in settings) | ({"window_um": crop_um} if crop_um else {})
-    asked |= {"settings": changed, "fractions": _fractions(fractions)}
-    Request(**asked).require_known_names()  # before anything that takes long to import
+    asked |= {"settings": dict(map(pair_of, settings)), "fractions": _numbers("fractions", fractions)}
+    crops = asked.pop("crop_um")
+    runs = [asked | {"crop_um": crop} for crop in (_numbers("crop-um", crops) if crops else (None,))]
+    for run_asked in runs:
+        Request(**run_asked).require_known_names()  # before anything that takes long to import
 
     from mitozoo.cli.progress import Bars
     from mitozoo.engine.evaluate import evaluate as run
 
-    bars = Bars()
-    result = run(progress=bars, **asked)
-    if as_json:
-        from mitozoo.results.run_folder import dump
+    for run_asked in runs:
+        bars = Bars()
+        result = run(progress=bars, **run_asked)
+        if as_json:
+            from mitozoo.results.run_folder import dump
 
-        click.echo(dump(result.document), nl=False)
-    else:
-        show(result, bars)
+            click.echo(dump(result.document), nl=False)
+        else:
+            show(result, bars)
 
 
 def show(result: Result, bars: Bars) -> None:
@@ -77,16 +84,15 @@ def show(result: Result, bars: Bars) -> None:
     bars.note(f"kept in {result.folder}; check it with: mitozoo verify {result.folder}")
 
 
-def _fractions(text: str) -> tuple[float, ...]:
+def _numbers(what: str, text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise ProtocolError(
-            f"fractions are '{text}'; they must be numbers with commas between, such as 0.1,1"
-        ) from error
+        raise ProtocolError(f"{what} are '{text}'; they must be numbers with commas between, such as 0.1,1") from error
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair_of(text: str) -> tuple[str, str]:
+    """Return key and value of a `--set`."""
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise ProtocolError(f"--set is '{text}'; it must be KEY=VALUE, such as window_um=64")

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from mitozoo.errors import ProtocolError
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -54,6 +56,49 @@ dataset_options = _together(
     ),
     click.option(
         "--skip-unreadable", is_flag=True, help="Leave out cells whose slide cannot be read; the result records them."
+    ),
+)  # fmt: skip
+
+
+
+def _names(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...]:  # noqa: ARG001
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def _folders(context: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Path]:  # noqa: ARG001
+    folders = {}
+    for text in pairs:
+        name, equals, folder = text.partition("=")
+        if not equals or not name or not folder:
+            raise ProtocolError(f"--test-data is '{text}'; it must be NAME=DIR, such as midogpp=data/midogpp")
+        folders[name.strip()] = Path(folder)
+    return folders
+
+
+axis_options = _together(
+    click.option(
+        "--split", type=click.Choice(["official", "grouped", "leave-one-domain-out", "single-domain"]),
+        help="Which outer folds, in place of the protocol's.",
+    ),
+    click.option("--domain", default="", metavar="NAME", help="The domain that such a split goes by, such as tumour."),
+    click.option(
+        "--test-on", callback=_names, metavar="NAME,NAME",
+        help="Train on all of --dataset and test on these; cases that they share are taken out of the training.",
+    ),
+    click.option(
+        "--test-data", multiple=True, callback=_folders, metavar="NAME=DIR", help="The folder of a dataset of --test-on."
+    ),
+    click.option("--crop-um", metavar="UM,UM", help="Side of the window around a cell; several make a run each."),
+    click.option(
+        "--label-noise", type=float, default=0.0, metavar="SHARE", help="Flip this share of the training labels."
+    ),
+    click.option(
+        "--stain", type=click.Choice(["none", "macenko", "reinhard"]), default="none", show_default=True,
+        help="Normalise the stain of every patch.",
+    ),
+    click.option(
+        "--perturb", callback=_names, metavar="NAME,NAME=X",
+        help="Score perturbed test cells too: blur, jpeg, hed, mpp, colour, brightness, rotation.",
     ),
 )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +14,12 @@ import pandas as pd
 from mitozoo import storage
 from mitozoo.data import columns
 from mitozoo.data.annotations import read_annotations
+from mitozoo.download.folder import fetched_folder
+from mitozoo.download.manifest import require_unchanged
 from mitozoo.errors import DataError, MitozooError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mitozoo.data.annotations import RawCells
@@ -38,7 +41,7 @@ class Cells:
             released patch whose place nobody tells), label (int8, 1 positive), negative_kind ('' for positives, 'hard'
             or 'other'), split ('train', 'test' or ''), mpp (um/px; NaN: the slide file's own), votes (1 positive or 0
             for each person who voted, in a fixed order of persons), and domain_<name> for each declared domain.
-    group_level: 'case' or 'slide': what a group is.
+    group_level: 'case', 'slide' or 'image': what a group is.
     """
 
     spec: DatasetSpec
@@ -77,8 +80,15 @@ class Cells:
         table = self.table[rows] if rows.dtype == bool else self.table.iloc[rows]
         return Cells(self.spec, self.root, table.reset_index(drop=True), self.group_level)
 
+    def by_image(self) -> Cells:
+        """Return the same cells grouped by image file: fields of one case then count as if they were independent."""
+        table = self.table.assign(group=self.spec.name + "/" + self.table["file"])
+        return Cells(self.spec, self.root, table, "image")
 
-def read_cells(spec: DatasetSpec, root: Path, *, negatives: str = "hard", mpp: float | None = None) -> Cells:
+
+def read_cells(
+    spec: DatasetSpec, root: Path, *, negatives: str = "hard", mpp: float | None = None, to_evaluate: bool = True
+) -> Cells:
     """Read and validate a dataset's cells.
 
     Args:
@@ -86,13 +96,14 @@ def read_cells(spec: DatasetSpec, root: Path, *, negatives: str = "hard", mpp: f
         root: the dataset's folder, see `select_data_folder`.
         negatives: which cells the positive class is told from: 'hard', 'other' or 'all'.
         mpp: microns per pixel of every slide, in place of what the dataset or its slides state.
+        to_evaluate: refuse a dataset that is not for evaluation, or has one class only.
 
     Raises:
         DataError: a label file, a row or a value is not what it must be; the message names file and row.
     """
     if negatives not in NEGATIVES:
         raise DataError(f"negatives is '{negatives}'; it must be one of {', '.join(NEGATIVES)}")
-    if spec.not_for_eval:
+    if spec.not_for_eval and to_evaluate:
         raise DataError(
             f"dataset '{spec.name}' is not evaluated: {spec.not_for_eval}",
             hint=f"What it holds: mitozoo describe {spec.name} --data DIR",
@@ -100,8 +111,44 @@ def read_cells(spec: DatasetSpec, root: Path, *, negatives: str = "hard", mpp: f
     _, table = read_every_cell(spec, root, mpp=mpp)
     kinds = table.pop("kind").to_numpy(dtype=object)
     kept = table[np.isin(kinds, ("positive", *NEGATIVES[negatives]))]
-    _require_two_classes(spec, kinds, kept, negatives)
+    if to_evaluate:
+        _require_two_classes(spec, kinds, kept, negatives)
     return Cells(spec, root, kept.sort_values("cell_id", ignore_index=True), spec.group)
+
+
+def join_cells(parts: Sequence[Cells], *, as_domain: str) -> Cells:
+    """Return the cells of several datasets as one, part after part, their names led by the dataset's.
+
+    Of the domains, those that all have stay, and one more tells the datasets apart. Files become absolute.
+
+    Args:
+        parts: cells of different datasets, of one positive class.
+        as_domain: name of the domain that holds the dataset's name.
+    """
+    shared = [name for name in parts[0].domains if all(name in cells.domains for cells in parts)]
+    tables = []
+    for cells in parts:
+        table = cells.table.drop(columns=[f"domain_{name}" for name in cells.domains if name not in shared])
+        for column in ("cell_id", "slide"):
+            table[column] = cells.spec.name + "/" + table[column]
+        table["file"] = [str(cells.root.absolute() / file) for file in table["file"]]
+        table["split"] = ""
+        table[f"domain_{as_domain}"] = cells.spec.name
+        tables.append(table)
+    first = parts[0].spec
+    spec = replace(
+        first,
+        name="-and-".join(cells.spec.name for cells in parts),
+        domains={**{name: first.domains[name] for name in shared}, as_domain: ""},
+        synthetic=any(cells.spec.synthetic for cells in parts),
+        patch_px=None,
+        mpp=None,
+        test_slides=(),
+        split="",
+    )
+    levels = {cells.group_level for cells in parts}
+    level = levels.pop() if len(levels) == 1 else "slide"
+    return Cells(spec, parts[0].root, pd.concat(tables, ignore_index=True), level)
 
 
 def read_every_cell(spec: DatasetSpec, root: Path, *, mpp: float | None = None) -> tuple[RawCells, pd.DataFrame]:
@@ -137,13 +184,15 @@ def read_every_cell(spec: DatasetSpec, root: Path, *, mpp: float | None = None) 
 
 
 def select_data_folder(spec: DatasetSpec, data: Path | None) -> Path:
-    """Return the dataset's folder: `data` where given, else the one that the dataset makes itself, made on first use.
+    """Return the dataset's folder: `data` where given, else the one that it was fetched into or makes itself.
 
     Raises:
-        DataError: there is no such folder, it is empty, or none was given and the dataset cannot make one.
+        DataError: there is no such folder, it is empty, or a fetched file in it was changed; or none was given, and the
+            dataset was not fetched and cannot make one.
     """
     if data is not None:
         if data.is_dir() and next(data.iterdir(), None) is not None:
+            require_unchanged(data, spec.remote_files())
             return data
         problem = "is empty" if data.is_dir() else "is a file, not a folder" if data.exists() else "does not exist"
         raise DataError(
@@ -151,10 +200,9 @@ def select_data_folder(spec: DatasetSpec, data: Path | None) -> Path:
             hint=f"Point --data to the folder that holds {getattr(spec.cells, 'path', 'its files')}.",
         )
     if spec.prepare is None:
-        raise DataError(
-            f"dataset '{spec.name}' does not come with mitozoo, and no folder of its files was given",
-            hint=f"Pass --data DIR with the folder that you downloaded; see {spec.reference}.",
-        )
+        folder = fetched_folder(spec)
+        require_unchanged(folder, spec.remote_files())
+        return folder
     folder = storage.home() / "datasets" / f"{spec.name}-v{spec.prepare_version}"
     if not folder.is_dir():
         _prepare(spec, folder)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,16 @@ from mitozoo.data.slides import Edge, Pixels, corner, open_slide, shared_slide
 from mitozoo.errors import DataError, ProtocolError, SlideError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mitozoo.data.cells import Cells
+    from mitozoo.data.treatments import Treatment
 
 OPENING_THREADS = 8
+LISTED = 20  # cells and slides that a finding names
+AGREEING_MPP = 0.02  # relative; a slide file and its dataset that differ by more are both named
+_PER_CELL = ("file_index", "x", "y", "side_px", "mpp", "beyond_border", "centred_outside")
 BAND_PX = 512  # windows are read in bands of about a tile's height, so that a tile is decoded once
 
 
@@ -59,7 +64,11 @@ class PatchPlan:
         side_px: (n,) the window's side, px at full resolution.
         mpp: (n,) microns per pixel of that file at full resolution.
         beyond_border: (n,) whether part of the window lies outside the file.
+        centred_outside: (n,) whether even its centre does, by less than half a window.
         skipped: (cell_id, reason) of each cell left out because its file cannot be read.
+        mpp_disagreements: (slide, um/px by its file, um/px by the dataset) where they differ by more than 2 %; the
+            file's is taken.
+        treatments: what is done to each window's pixels, in this order.
     """
 
     cells: Cells
@@ -72,7 +81,10 @@ class PatchPlan:
     side_px: npt.NDArray[np.int64]
     mpp: npt.NDArray[np.float64]
     beyond_border: npt.NDArray[np.bool_]
+    centred_outside: npt.NDArray[np.bool_]
     skipped: tuple[tuple[str, str], ...] = ()
+    mpp_disagreements: tuple[tuple[str, float, float], ...] = ()
+    treatments: tuple[Treatment, ...] = ()
 
     def __len__(self) -> int:
         return len(self.file_index)
@@ -82,6 +94,30 @@ class PatchPlan:
         """(n,) side of the window as it is truly seen, um: whole pixels of this slide."""
         return self.side_px * self.mpp
 
+    def findings(self) -> dict[str, Any]:
+        """Return, as plain JSON values, what a reader of the numbers must know about these windows."""
+        outside = self.cells.table["cell_id"].to_numpy()[self.centred_outside]
+        return {
+            "skipped_cells": [list(skipped) for skipped in self.skipped],
+            "cells_centred_outside": {"cells": len(outside), "first": [str(cell_id) for cell_id in outside[:LISTED]]},
+            "mpp_disagreements": [
+                {"slide": slide, "file": file, "dataset": dataset} for slide, file, dataset in self.mpp_disagreements
+            ],
+        }
+
+    def notes(self) -> list[str]:
+        """Return what a person should be told before any work starts."""
+        notes = []
+        if outside := int(self.centred_outside.sum()):
+            notes.append(f"{outside} cells are centred outside their slide, by less than half a window; they are kept")
+        if self.mpp_disagreements:
+            slide, file, dataset = self.mpp_disagreements[0]
+            notes.append(
+                f"the files of {len(self.mpp_disagreements)} slides state other microns per pixel than the dataset, "
+                f"such as {slide}: {file:g}, not {dataset:g}; the files' are taken (--mpp goes before both)"
+            )
+        return notes
+
     def file(self, row: int) -> Path:
         """Return the image file of a cell."""
         return self.files[int(self.file_index[row])]
@@ -89,9 +125,18 @@ class PatchPlan:
     def read(self, row: int) -> Pixels:
         """Return a cell's window (h, w, 3) at the nearest finer level, not yet resampled; safe from many threads."""
         slide = shared_slide(self.file(row))
-        return slide.read(
+        window = slide.read(
             float(self.x[row]), float(self.y[row]), int(self.side_px[row]), self.target_px, self.geometry.edge
         )
+        for treat in self.treatments:
+            window = treat(window, float(self.seen_um[row]) / len(window))
+        return window
+
+    def take(self, rows: npt.NDArray[np.int64], *treatments: Treatment) -> PatchPlan:
+        """Return the windows of these rows alone, with further treatments before those that the plan has."""
+        arrays = {name: getattr(self, name)[rows] for name in _PER_CELL}
+        treated = (*treatments, *self.treatments)
+        return replace(self, cells=self.cells.take(rows), treatments=treated, **arrays)
 
     def reading_order(self) -> npt.NDArray[np.int64]:
         """Return rows by file, then by band of tiles, then from left to right."""
@@ -106,8 +151,24 @@ class PatchPlan:
             left, top = corner(self.x[row], side), corner(self.y[row], side)
             text = f"{contents[self.file_index[row]]} {left} {top} {side} {self.geometry.edge}"
             text += f" tile of {self.target_px} px" if self.geometry.authors else ""
+            text += "".join(f" {treatment}" for treatment in self.treatments)
             keys[row] = np.frombuffer(hashlib.sha256(text.encode()).digest()[:16], dtype=np.uint8)
         return keys
+
+
+def join_plans(cells: Cells, plans: Sequence[PatchPlan]) -> PatchPlan:
+    """Return one plan for the cells of several, which are all of `cells`, in the plans' order."""
+    offsets = np.cumsum([0, *(len(plan.files) for plan in plans[:-1])])
+    arrays = {name: np.concatenate([getattr(plan, name) for plan in plans]) for name in _PER_CELL}
+    arrays["file_index"] = np.concatenate(
+        [plan.file_index + offset for plan, offset in zip(plans, offsets, strict=True)]
+    )
+    files = tuple(file for plan in plans for file in plan.files)
+    skipped = tuple(skipped for plan in plans for skipped in plan.skipped)
+    disagreements = tuple(told for plan in plans for told in plan.mpp_disagreements)
+    return replace(
+        plans[0], cells=cells, files=files, skipped=skipped, mpp_disagreements=disagreements, **arrays
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -119,24 +180,32 @@ class _Header:
 
 
 def plan_patches(
-    cells: Cells, geometry: Geometry, *, target_px: int, edge_named: bool = False, skip_unreadable: bool = False
-) -> PatchPlan:
+    cells: Cells, geometry: Geometry, *, target_px: int, edge_named: bool = False, mpp_named: bool = False,
+    skip_unreadable: bool = False,
+) -> PatchPlan:  # fmt: skip
     """Find each cell's window and check, before any work, that all of them can be read.
+
+    Microns per pixel are those of the slide's file, else the dataset's; of a released patch they are the dataset's,
+    since its file's were written by whoever cropped it.
 
     Args:
         cells: the cells.
         geometry: the window and the edge rule.
         target_px: side of the encoder's input, px.
         edge_named: the user named the edge rule, so a window may be larger than a released patch.
+        mpp_named: the cells' microns per pixel are what the user named, and go before those of any file.
         skip_unreadable: leave out the cells of unreadable files and record them, in place of raising.
 
     Raises:
         SlideError: files are missing or unreadable.
-        DataError: a cell lies outside its slide, no microns per pixel are known, or a window does not fit its patch.
+        DataError: a cell's whole window lies outside its slide, no microns per pixel are known, or a window does not
+            fit its patch.
     """
     names, file_index = np.unique(cells.table["file"].to_numpy(dtype=np.str_), return_inverse=True)
     files = [cells.root / str(name) for name in names]
-    headers = _read_headers(files, own_mpp=np.isin(np.arange(len(files)), file_index[cells.table["mpp"].isna()]))
+    file_first = cells.spec.patch_px is None and not mpp_named
+    needs_mpp = file_first | np.isin(np.arange(len(files)), file_index[cells.table["mpp"].isna()])
+    headers = _read_headers(files, needs_mpp)
     readable = np.array([not header.problem for header in headers])
     skipped: tuple[tuple[str, str], ...] = ()
     if not readable.all():
@@ -149,22 +218,25 @@ def plan_patches(
         files = [file for file, header in zip(files, headers, strict=True) if not header.problem]
         headers = [header for header in headers if not header.problem]
     width, height = (np.array([getattr(h, side) for h in headers])[file_index] for side in ("width", "height"))
-    mpp = _mpp(cells, headers, file_index)
+    mpp, disagreements = _mpp(cells, headers, file_index, file_first=file_first)
     if cells.spec.patch_px is None:
         x, y = cells.table["x"].to_numpy(), cells.table["y"].to_numpy()
-        _require_inside(cells, x, y, width, height)
         side_px = _window_px(geometry, mpp)
     else:
         x = y = np.full(len(cells), cells.spec.patch_px / 2)
         side_px = _window_in_patch_px(cells, geometry, mpp, width, height, edge_named=edge_named)
     left, top = np.floor(x - side_px / 2 + 0.5), np.floor(y - side_px / 2 + 0.5)
-    beyond = (left < 0) | (top < 0) | (left + side_px > width) | (top + side_px > height)
+    nothing_seen = (left + side_px <= 0) | (top + side_px <= 0) | (left >= width) | (top >= height)
+    _refuse_unseen(cells, np.flatnonzero(nothing_seen), x, y, width, height)
     return PatchPlan(
-        cells, geometry, target_px, tuple(files), file_index, x, y, side_px, mpp, beyond, skipped
+        cells, geometry, target_px, tuple(files), file_index, x, y, side_px, mpp,
+        beyond_border=(left < 0) | (top < 0) | (left + side_px > width) | (top + side_px > height),
+        centred_outside=(x < 0) | (y < 0) | (x >= width) | (y >= height),
+        skipped=skipped, mpp_disagreements=disagreements,
     )  # fmt: skip
 
 
-def _read_headers(files: list[Path], own_mpp: npt.NDArray[np.bool_]) -> list[_Header]:
+def _read_headers(files: list[Path], needs_mpp: npt.NDArray[np.bool_]) -> list[_Header]:
     def read(file: Path, needs_mpp: bool) -> _Header:
         try:
             slide = open_slide(file)
@@ -174,7 +246,7 @@ def _read_headers(files: list[Path], own_mpp: npt.NDArray[np.bool_]) -> list[_He
         return _Header(*slide.size, mpp=slide.mpp if needs_mpp else None)
 
     with ThreadPoolExecutor(OPENING_THREADS) as threads:
-        return list(threads.map(read, files, own_mpp.tolist()))
+        return list(threads.map(read, files, needs_mpp.tolist()))
 
 
 def _unreadable(problems: list[str], files: int) -> SlideError:
@@ -185,34 +257,41 @@ def _unreadable(problems: list[str], files: int) -> SlideError:
     )
 
 
-def _mpp(cells: Cells, headers: list[_Header], file_index: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return (n,) microns per pixel as the dataset states them, else as the slide's file does."""
+def _mpp(
+    cells: Cells, headers: list[_Header], file_index: npt.NDArray[np.int64], *, file_first: bool
+) -> tuple[npt.NDArray[np.float64], tuple[tuple[str, float, float], ...]]:
+    """Return (n,) microns per pixel, and the slides of which file and dataset state different ones."""
     own = np.array([np.nan if header.mpp is None else header.mpp for header in headers])[file_index]
     stated = cells.table["mpp"].to_numpy(dtype=float)
-    mpp = np.where(np.isnan(stated), own, stated)
+    first, second = (own, stated) if file_first else (stated, own)
+    mpp = np.where(np.isnan(first), second, first)
+    slides = cells.table["slide"].to_numpy(dtype=np.str_)
     if (unknown := np.isnan(mpp)).any():
-        slides = cells.table["slide"][unknown].unique()
+        lost = np.unique(slides[unknown])
         raise DataError(
-            f"no microns per pixel are known for {len(slides)} slides of dataset '{cells.spec.name}', such as "
-            f"{slides[0]}: neither the dataset nor the file states them",
+            f"no microns per pixel are known for {len(lost)} slides of dataset '{cells.spec.name}', such as "
+            f"{lost[0]}: neither the file nor the dataset states them",
             hint="Pass --mpp with the scanner's microns per pixel.",
         )
-    return mpp
+    differ = file_first & (np.abs(own - stated) > AGREEING_MPP * np.minimum(own, stated))  # NaN: one says nothing
+    told = {(str(slides[row]), float(own[row]), float(stated[row])) for row in np.flatnonzero(differ)}
+    return mpp, tuple(sorted(told))
 
 
-def _require_inside(
-    cells: Cells, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], width: npt.NDArray[np.int64],
-    height: npt.NDArray[np.int64],
+def _refuse_unseen(
+    cells: Cells, rows: npt.NDArray[np.int64], x: npt.NDArray[np.float64], y: npt.NDArray[np.float64],
+    width: npt.NDArray[np.int64], height: npt.NDArray[np.int64],
 ) -> None:  # fmt: skip
-    outside = np.flatnonzero((x < 0) | (y < 0) | (x >= width) | (y >= height))
-    if outside.size:
-        row = outside[0]
-        cell = cells.table.iloc[row]
-        more = f" (and {outside.size - 1:,} cells more)" if outside.size > 1 else ""
-        raise DataError(
-            f"cell {cell['cell_id']} of dataset '{cells.spec.name}' lies at ({x[row]:g}, {y[row]:g}), outside its "
-            f"slide {cell['slide']} of {width[row]} x {height[row]} px{more}"
-        )
+    """Raise `DataError` where a window shows nothing of its slide; label files do hold centres a few px outside."""
+    if not rows.size:
+        return
+    row = rows[0]
+    cell = cells.table.iloc[row]
+    more = f" (and {rows.size - 1:,} cells more)" if rows.size > 1 else ""
+    raise DataError(
+        f"cell {cell['cell_id']} of dataset '{cells.spec.name}' lies at ({x[row]:g}, {y[row]:g}), outside its "
+        f"slide {cell['slide']} of {width[row]} x {height[row]} px by more than half a window{more}"
+    )
 
 
 def _window_px(geometry: Geometry, mpp: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

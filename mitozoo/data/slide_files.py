@@ -1,4 +1,4 @@
-"""The two kinds of slide file: tiled ones, which OpenSlide reads, and plain images, which Pillow decodes whole."""
+"""The two kinds of slide file: tiled ones, which OpenSlide opens, and plain images, which Pillow decodes whole."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mitozoo.data.jpeg_tiles import JpegTiles, jpeg_tiles
 from mitozoo.data.slides import Level, Pixels, Slide, decoding
 from mitozoo.errors import SlideError
 
@@ -26,7 +27,10 @@ MICRONS_PER_UNIT = {2: 25_400.0, 3: 10_000.0}  # inch and centimetre
 
 
 class WholeSlide(Slide):
-    """A slide that OpenSlide reads tile by tile."""
+    """A slide that OpenSlide opens and reads; its plain JPEG tiles are decoded here, where that gives the same pixels.
+
+    A level's first window is read both ways: if one pixel differs, OpenSlide reads all of that level.
+    """
 
     def __init__(self, path: Path) -> None:
         import openslide
@@ -47,6 +51,12 @@ class WholeSlide(Slide):
             (mpp[0], mpp[1]),
             decoded_bytes=0,  # all slides share one tile cache
         )
+        self._vendor = str(properties.get(openslide.PROPERTY_NAME_VENDOR))
+        self._proven: set[int] = set()  # levels
+
+    @functools.cached_property
+    def _jpeg_tiles(self) -> list[JpegTiles | None]:
+        return jpeg_tiles(self.path, self._vendor, self.levels)
 
     @staticmethod
     def knows(path: Path) -> bool:
@@ -63,6 +73,18 @@ class WholeSlide(Slide):
             _require_whole_tiff(self.path)
 
     def _region(self, level: int, left: int, top: int, width: int, height: int) -> Pixels:
+        tiles = self._jpeg_tiles[level]
+        decoded = tiles.region(left, top, width, height) if tiles else None
+        if decoded is not None and level in self._proven:
+            return decoded
+        pixels = self._read_region(level, left, top, width, height)
+        if decoded is not None and np.array_equal(decoded, pixels):
+            self._proven.add(level)
+        elif decoded is not None:
+            self._jpeg_tiles[level] = None
+        return pixels
+
+    def _read_region(self, level: int, left: int, top: int, width: int, height: int) -> Pixels:
         downsample = self.levels[level].downsample
         origin = (round(left * downsample), round(top * downsample))
         rgba = np.asarray(self._slide.read_region(origin, level, (width, height)))

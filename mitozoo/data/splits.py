@@ -19,15 +19,29 @@ Labels = npt.NDArray[np.int8]
 Groups = npt.NDArray[np.str_]
 
 FALLBACK_INNER_FOLDS = (5, 3, 2)
+#: Kinds of protocol that train a network, once: the first inner fold alone validates.
+TRAINING_KINDS = frozenset({"end-to-end", "lora", "last-blocks"})
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One division into training and test rows."""
+    """One division into training and test rows.
+
+    Attributes:
+        index: its place among the run's folds.
+        train: training rows, ascending.
+        test: test rows, ascending.
+        name: what it leaves out or trains on, such as 'tumour=canine lymphoma'.
+        reference_for: index of the fold whose test cells it scores after a training that saw the left-out domain too.
+        trained_on: the one domain value that it trains on.
+    """
 
     index: int
     train: Rows
     test: Rows
+    name: str = ""
+    reference_for: int | None = None
+    trained_on: str = ""
 
 
 class NotEnoughLabels(Exception):  # noqa: N818 - an outcome of a row, which the result records; no user's error
@@ -100,6 +114,11 @@ def smallest_fraction(labels: Labels, groups: Groups, train: Rows, *, seed: int,
     return math.ceil(1000 * needed / len(order)) / 1000
 
 
+def in_drawing_order(labels: Labels, groups: Groups, rows: Rows, seed: int) -> Rows:
+    """Return rows group by group in a fixed shuffled order, so that each prefix is a sample of whole groups."""
+    return _drawing_order(labels, groups, np.sort(rows), seed, "groups") if len(rows) else rows
+
+
 def sample_groups(labels: Labels, groups: Groups, count: int, *, seed: int) -> Rows:
     """Return `count` rows in whole groups (the last may be cut), stratified like a label budget."""
     return np.sort(_drawing_order(labels, groups, np.arange(len(labels)), seed, "groups")[:count])
@@ -114,7 +133,13 @@ def inner_folds(labels: Labels, groups: Groups, rows: Rows, *, folds: int, seed:
     count = next((count for count in (folds, *FALLBACK_INNER_FOLDS) if count <= min(folds, fewest)), None)
     if count is None:
         return []
-    return [rows[part] for part in _stratified_parts(labels[rows], groups[rows], count, seed)]
+    return [rows[part] for part in stratified_parts(labels[rows], groups[rows], count, seed)]
+
+
+def held_out_parts(labels: Labels, groups: Groups, rows: Rows, *, kind: str, folds: int, seed: int) -> list[Rows]:
+    """Return what a kind of protocol holds out of its drawn rows: every inner fold, or the first alone."""
+    parts = inner_folds(labels, groups, rows, folds=folds, seed=seed)
+    return parts[:1] if kind in TRAINING_KINDS else parts
 
 
 def _groups_of_class(labels: Labels, groups: Groups, rows: Rows) -> tuple[int, int]:
@@ -129,13 +154,14 @@ def _grouped_folds(labels: Labels, groups: Groups, folds: int, seed: int) -> lis
             f"{folds} grouped folds need {folds} groups of each class; there are only {fewest} of the rarer class",
             hint=f"Use --set outer_folds={max(2, fewest)} (another protocol), or data with more cases."
             if fewest >= 2
-            else "All cells of one class lie in one group, so no split without a leak exists.",
+            else "All cells of one class lie in one group, so no split without a leak exists. Where a case has several "
+            "images, --group image divides those, and marks the result 'not independent'.",
         )
-    parts = _stratified_parts(labels, groups, folds, seed)
+    parts = stratified_parts(labels, groups, folds, seed)
     return [Fold(index, np.setdiff1d(every, test), test) for index, test in enumerate(parts)]
 
 
-def _stratified_parts(labels: Labels, groups: Groups, count: int, seed: int) -> list[Rows]:
+def stratified_parts(labels: Labels, groups: Groups, count: int, seed: int) -> list[Rows]:
     """Divide rows into `count` parts of whole groups, each with both classes, which lie in `count` groups or more."""
     from sklearn.model_selection import StratifiedGroupKFold
 

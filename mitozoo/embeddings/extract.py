@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from mitozoo.embeddings.reading import read_ahead
+from mitozoo.embeddings.reading import read_ahead, read_windows_ahead
 from mitozoo.embeddings.store import EmbeddingStore, RowKeys, Shard
 from mitozoo.errors import ModelError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    import torch
 
     from mitozoo.data.patches import PatchPlan
+    from mitozoo.embeddings.reading import Digests, Patches, Windows
     from mitozoo.models.encoder import Encoder
+    from mitozoo.plugins.specs import Preprocessing
 
 Rows = npt.NDArray[np.int64]
 SHARD_CELLS = 1024
@@ -110,8 +114,18 @@ def _compute(
     on_progress: Callable[[int, int], None],
     on_note: Callable[[str], None],
 ) -> None:
+    import torch
+
+    from mitozoo.models.batched_preprocessing import prepare
     from mitozoo.models.devices import place
     from mitozoo.models.memory import Halving
+
+    preprocessing, authors = encoder.spec.preprocessing, plan.geometry.authors
+
+    def bring(patches: Patches | Windows) -> torch.Tensor:
+        if isinstance(patches, list):
+            return prepare(patches, preprocessing, device, authors=authors)
+        return torch.from_numpy(patches).to(device, non_blocking=True)
 
     batches = [
         (shard, rows[start : start + batch_size])
@@ -120,9 +134,12 @@ def _compute(
     ]
     total, done = sum(map(len, wanted)), 0
     place(encoder, device)
-    forward = Halving(lambda patches: _forward(encoder, patches, store.key.precision, device), on_note)
+    forward = Halving(lambda patches: _forward(encoder, bring(patches), store.key.precision, device), on_note)
     gathered: list[Shard] = []
-    read = read_ahead(plan, encoder.spec.preprocessing, [rows for _, rows in batches])
+    order = [rows for _, rows in batches]
+    read: Iterator[tuple[Patches | Windows, Digests]] = read_ahead(plan, preprocessing, order)
+    if _resamples(device, preprocessing):
+        read = read_windows_ahead(plan, order)
     for index, (patches, pixels) in enumerate(read):
         shard, rows = batches[index]
         vectors = forward(patches)
@@ -140,13 +157,21 @@ def _compute(
         on_progress(done, total)
 
 
-def _forward(encoder: Encoder, patches: npt.NDArray[np.uint8], precision: str, device: str) -> npt.NDArray[np.float32]:
+def _resamples(device: str, preprocessing: Preprocessing) -> bool:
+    """Tell whether a device is better at resampling than the CPU's threads; the pixels are the same either way."""
+    from mitozoo.models.batched_preprocessing import works_for
+
+    return device != "cpu" and works_for(preprocessing)
+
+
+def _forward(encoder: Encoder, patches: torch.Tensor, precision: str, device: str) -> npt.NDArray[np.float32]:
+    """Embed uint8 (n, size, size, 3) that lie on the device."""
     import torch
 
     from mitozoo.models.devices import autocast
     from mitozoo.models.preprocessing import normalise
 
-    images = normalise(torch.from_numpy(patches).to(device, non_blocking=True), encoder.spec.preprocessing)
+    images = normalise(patches, encoder.spec.preprocessing)
     with torch.inference_mode(), autocast(device, precision):
         return encoder(images).float().cpu().numpy()
 

@@ -1,4 +1,4 @@
-"""Read and resample patches some batches ahead of whoever uses them."""
+"""Read windows, and resample them where the device does not, some batches ahead of whoever uses them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,54 +15,69 @@ import numpy.typing as npt
 from mitozoo.errors import SlideError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mitozoo.data.patches import PatchPlan
     from mitozoo.plugins.specs import Preprocessing
 
 Rows = npt.NDArray[np.int64]
 Patches = npt.NDArray[np.uint8]  # (m, size, size, 3)
+Windows = list[npt.NDArray[np.uint8]]  # (side, side, 3) each, of any sides
 Digests = npt.NDArray[np.uint8]  # (m, 16)
+Held = TypeVar("Held", Patches, Windows)
 #: Batches in flight: enough to hide a slow tile; fewer where they are large, so that memory stays bounded.
 READ_AHEAD, READ_AHEAD_BYTES = 4, 256_000_000
 
 
 @dataclass(frozen=True)
-class _Batch:
-    """Patches that are being read into their places."""
+class _Batch(Generic[Held]):
+    """Patches or windows that are being read into their places."""
 
-    patches: Patches
+    held: Held
     pixels: Digests
     reading: list[Future[None]]
 
-    def wait(self) -> tuple[Patches, Digests]:
+    def wait(self) -> tuple[Held, Digests]:
         for each in self.reading:
             each.result()
-        return self.patches, self.pixels
+        return self.held, self.pixels
 
 
 def read_ahead(
     plan: PatchPlan, preprocessing: Preprocessing, batches: Sequence[Rows]
 ) -> Iterator[tuple[Patches, Digests]]:
     """Yield each batch's patches (m, size, size, 3) and pixel digests (m, 16), some batches ahead of the network."""
+    from mitozoo.models.preprocessing import as_authors_see, resample
+
     size = preprocessing.size
-    largest = max((len(rows) for rows in batches), default=1) * size * size * 3
+    see = as_authors_see if plan.geometry.authors else resample
+    return _ahead(
+        plan, batches, size, lambda cells: np.empty((cells, size, size, 3), dtype=np.uint8),
+        lambda window: see(window, preprocessing),
+    )  # fmt: skip
+
+
+def read_windows_ahead(plan: PatchPlan, batches: Sequence[Rows]) -> Iterator[tuple[Windows, Digests]]:
+    """Yield each batch's windows as they lie in their files, to be resampled on the device, and pixel digests."""
+    side = int(plan.side_px.max(initial=1))  # at most: a coarser level gives fewer px
+    return _ahead(plan, batches, side, lambda cells: [np.empty(0, dtype=np.uint8)] * cells, lambda window: window)
+
+
+def _ahead(
+    plan: PatchPlan, batches: Sequence[Rows], side: int, hold: Callable[[int], Held], see: Callable[[Any], Any]
+) -> Iterator[tuple[Held, Digests]]:
+    largest = max((len(rows) for rows in batches), default=1) * side * side * 3
     ahead = max(1, min(READ_AHEAD, READ_AHEAD_BYTES // largest))
     with ThreadPoolExecutor(max(2, min(16, os.cpu_count() or 2))) as readers:
 
-        def start(rows: Rows) -> _Batch:
-            patches = np.empty((len(rows), size, size, 3), dtype=np.uint8)
-            pixels = np.empty((len(rows), 16), dtype=np.uint8)
-            return _Batch(
-                patches,
-                pixels,
-                [
-                    readers.submit(_read, plan, preprocessing, int(row), patches[place], pixels[place])
-                    for place, row in enumerate(rows)
-                ],
-            )
+        def start(rows: Rows) -> _Batch[Held]:
+            held, pixels = hold(len(rows)), np.empty((len(rows), 16), dtype=np.uint8)
+            reading = [
+                readers.submit(_read, plan, int(row), see, held, pixels, place) for place, row in enumerate(rows)
+            ]
+            return _Batch(held, pixels, reading)
 
-        waiting: deque[_Batch] = deque()
+        waiting: deque[_Batch[Held]] = deque()
         try:
             for rows in batches:
                 waiting.append(start(rows))
@@ -74,15 +89,15 @@ def read_ahead(
             readers.shutdown(wait=False, cancel_futures=True)
 
 
-def _read(plan: PatchPlan, preprocessing: Preprocessing, row: int, patch: Patches, pixels: Digests) -> None:
-    """Read one window; put its patch, and a digest of what was read, where they belong."""
-    from mitozoo.models.preprocessing import as_authors_see, resample
-
+def _read(
+    plan: PatchPlan, row: int, see: Callable[[Any], Any], held: Patches | Windows, pixels: Digests, place: int
+) -> None:
+    """Read one window; put what is seen of it, and a digest of what was read, where they belong."""
     try:
         window = plan.read(row)
     except OSError as error:
         raise SlideError(f"{plan.file(row)} cannot be read any more: {error}") from error
     digest = hashlib.blake2b(f"{window.shape}".encode(), digest_size=16)
     digest.update(np.ascontiguousarray(window).data)
-    pixels[:] = np.frombuffer(digest.digest(), dtype=np.uint8)
-    patch[:] = (as_authors_see if plan.geometry.authors else resample)(window, preprocessing)
+    pixels[place] = np.frombuffer(digest.digest(), dtype=np.uint8)
+    held[place] = see(window)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from mitozoo.data.folds import confounded
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
 from mitozoo.results.run_folder import SCHEMA, run_id
 from mitozoo.results.scoring import CellColumns, score
@@ -17,17 +18,18 @@ from mitozoo.results.scoring import CellColumns, score
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mitozoo.data.folds import SplitRecipe
     from mitozoo.data.patches import PatchPlan
     from mitozoo.data.splits import Fold
     from mitozoo.engine.fits import Fitter
     from mitozoo.engine.progress import Progress
     from mitozoo.engine.request import Request
     from mitozoo.engine.seen import Seen
-    from mitozoo.plugins.names import Registered
     from mitozoo.plugins.specs import DatasetSpec
     from mitozoo.protocols.spec import Protocol
     from mitozoo.results.row import ResultRow
 
+SEVERITY = ("declared none", "unknown", "images or cohort seen", "labels seen")  # of contamination, the worst last
 ENVIRONMENT = ("mitozoo", "torch", "timm", "numpy", "scipy", "scikit-learn", "pandas", "pillow", "openslide-python")
 
 
@@ -35,9 +37,9 @@ def result_document(
     *,
     identity: dict[str, Any],
     subject: RegisteredModel | BroughtEmbeddings,
-    dataset: Registered[DatasetSpec],
     protocol: Protocol,
     request: Request,
+    recipe: SplitRecipe,
     seen: Seen,
     folds: Sequence[Fold],
     rows: Sequence[ResultRow],
@@ -45,9 +47,11 @@ def result_document(
     files: dict[str, str],
 ) -> dict[str, Any]:
     """Return the document of a run: the same for every run of the same thing."""
-    spec, cells = dataset.spec, seen.cells
+    cells, spec, conditions = seen.cells, seen.cells.spec, request.conditions
+    columns = CellColumns.of(cells.table, conditions)
+    trained_on = seen.datasets[0]
     positives = int(cells.labels.sum())
-    scored = score(CellColumns.of(cells.table), folds, rows)
+    scored = score(columns, folds, rows)
     return {
         "schema": SCHEMA,
         "run_id": run_id(identity),
@@ -55,9 +59,14 @@ def result_document(
         "model": subject.document(),
         "dataset": {
             "name": spec.name,
-            "plugin": dataset.plugin,
-            "version": dataset.version,
-            "fingerprint": spec.fingerprint(),
+            "plugin": trained_on.plugin,
+            "version": trained_on.version,
+            "fingerprint": seen.fingerprint,
+            "tested_on": [
+                {"name": one.spec.name, "plugin": one.plugin, "version": one.version, "license": one.spec.license}
+                for one in seen.datasets[1:]
+            ],
+            "shared_cells_left_out": seen.shared_cells,
             "cells": len(cells),
             "cells_sha256": cells.sha256(),
             "groups": len(np.unique(cells.groups)),
@@ -81,9 +90,15 @@ def result_document(
             "parameters": protocol.parameters(),
         },
         "precision": identity["precision"],
+        "conditions": conditions.to_json(),
+        "folds": [
+            {"fold": fold.index, "name": fold.name, "reference_for": fold.reference_for, "trained_on": fold.trained_on}
+            for fold in folds
+        ],
+        "only_in_test": confounded(folds, columns.domains, recipe),
         "geometry": _geometry(subject, seen.plan),
-        "marks": _marks(subject, spec, protocol, seen, folds, rows),
-        "contamination": subject.contamination(spec),
+        "marks": _marks(subject, spec, protocol, request, recipe, seen, folds, rows),
+        "contamination": max((subject.contamination(one.spec) for one in seen.datasets), key=SEVERITY.index),
         **scored,
         "audit": audit,
         "files": files,
@@ -137,21 +152,27 @@ def _marks(
     subject: RegisteredModel | BroughtEmbeddings,
     spec: DatasetSpec,
     protocol: Protocol,
+    request: Request,
+    recipe: SplitRecipe,
     seen: Seen,
     folds: Sequence[Fold],
     rows: Sequence[ResultRow],
 ) -> list[str]:
     """Return what a table must show beside the number."""
-    tested = len({row.axes.fold for row in rows})
+    own = {fold.index for fold in folds if fold.reference_for is None}
+    tested = len(own & {row.axes.fold for row in rows})
     skipped = seen.plan.skipped if seen.plan else ()
     marks = {
         "synthetic data": spec.synthetic,
         f"only {len(seen.cells):,} cells": seen.limited,
-        f"{tested} of {len(folds)} folds": tested < len(folds),
+        f"{tested} of {len(own)} folds": tested < len(own),
+        request.conditions.summary(): bool(request.conditions.summary()),
+        "THIS SPLIT LEAKS: annotations of one case on both sides": recipe.leaks,
         "brought embeddings": seen.plan is None,
         "protocol changed by --set": "+" in protocol.name,
         "short, not a result": protocol.name.startswith("end-to-end-short"),
         f"{len(skipped):,} unreadable cells left out": bool(skipped),
+        "not independent: grouped by image": "image" in seen.cells.group_level,
         "patch-only dataset": spec.patch_px is not None,
         "a control, not a model": isinstance(subject, RegisteredModel) and subject.spec.controls_only,
     }

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from mitozoo.embeddings.extract import Embedded, embed
 from mitozoo.embeddings.store import PIPELINE_VERSION, EmbeddingKey, EmbeddingStore, require_room
 from mitozoo.embeddings.table import EmbeddingTable, require_suffix, write_embeddings
-from mitozoo.engine.find_dataset import find_dataset
 from mitozoo.engine.find_model import find_model
 from mitozoo.engine.request import Request
 from mitozoo.engine.seen import see
@@ -40,13 +39,11 @@ def embed_dataset(
         **asked: any further attribute of `Request`.
     """
     require_suffix(output)
-    settings = {} if crop_um is None else {"window_um": str(crop_um)}
-    request = Request(model=model, dataset=dataset, settings=settings, **asked)
+    request = Request(model=model, dataset=dataset, crop_um=crop_um, **asked)
     subject = RegisteredModel(find_model(model), request.weights)
-    found = find_dataset(dataset)
     protocol = override(find_protocol(request.protocol), request.settings)
     with progress.stage("cells"):
-        seen = see(found.spec, request, subject, protocol)
+        seen = see(request, subject, protocol)
     cells, plan = seen.cells, seen.plan
     assert plan is not None
     require_room(output.parent, len(cells) * (4 * subject.spec.embed_dim + BYTES_OF_A_NAME), f"the file {output.name}")
@@ -54,7 +51,7 @@ def embed_dataset(
     precision = resolve_precision(subject.spec, request.precision, device)
     embedded = embed_with(subject, plan, device, precision, request.batch_size, progress)
     provenance = {
-        "model": subject.document(), "dataset": found.spec.name, "dataset_fingerprint": found.spec.fingerprint(),
+        "model": subject.document(), "dataset": cells.spec.name, "dataset_fingerprint": seen.fingerprint,
         "cells_sha256": cells.sha256(), "window_um": plan.geometry.window_um, "edge": plan.geometry.edge,
         "precision": precision, "pipeline_version": PIPELINE_VERSION,
     }  # fmt: skip

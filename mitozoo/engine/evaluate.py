@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mitozoo.data.audit import audit_split, require_no_leak
-from mitozoo.data.splits import Fold, NotEnoughLabels, outer_folds
+from mitozoo.data.folds import make_folds
+from mitozoo.data.splits import Fold, NotEnoughLabels
 from mitozoo.embeddings.store import OVERHEAD_BYTES, PIPELINE_VERSION, require_room
 from mitozoo.engine.document import compute_record, result_document
-from mitozoo.engine.find_dataset import find_dataset
 from mitozoo.engine.find_model import find_model
-from mitozoo.engine.fits import Fitter, FrozenFitter, TrainingFitter
+from mitozoo.engine.fits import Fitter, FrozenFitter, Perturbed, TrainingFitter
 from mitozoo.engine.progress import Progress
 from mitozoo.engine.request import Request
 from mitozoo.engine.seen import see
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
 from mitozoo.errors import ProtocolError
-from mitozoo.protocols.fine_tune import EndToEnd
+from mitozoo.protocols.fine_tune import NetworkTraining
 from mitozoo.protocols.presets import find_protocol
 from mitozoo.protocols.spec import override
 from mitozoo.results.result import Result
@@ -30,8 +30,6 @@ from mitozoo.results.tables import CELLS, PREDICTIONS, SPLITS, cell_table, predi
 from mitozoo.storage import content_ids
 
 if TYPE_CHECKING:
-    from mitozoo.plugins.names import Registered
-    from mitozoo.plugins.specs import DatasetSpec
     from mitozoo.protocols.spec import Protocol
 
 BYTES_OF_A_CELL = 200  # in the files of one row: positions, scores, and its lines in the tables
@@ -62,20 +60,25 @@ class _Evaluation:
     def __init__(self, request: Request, progress: Progress) -> None:
         self.request, self.progress = request, progress
         self.protocol: Protocol = override(find_protocol(request.protocol), request.settings)
-        if isinstance(self.protocol, EndToEnd) and request.batch_size is not None:
+        if self.protocol.trains_network and request.batch_size is not None:
             raise ProtocolError(
                 f"protocol '{self.protocol.name}' states its own batch size, since that changes its numbers",
                 hint=f"Say --set batch_size={request.batch_size}, which makes another protocol of it.",
             )
         self.subject = self._subject()
-        self.dataset: Registered[DatasetSpec] = find_dataset(request.dataset)
+        self.conditions = request.conditions
 
     def run(self) -> Result:
         with self.progress.stage("cells"):
-            self.seen = see(self.dataset.spec, self.request, self.subject, self.protocol)
+            self.seen = see(self.request, self.subject, self.protocol)
             self.cells, self.plan = self.seen.cells, self.seen.plan
+            self.columns = CellColumns.of(self.cells.table, self.conditions)
+            self.recipe = self.conditions.recipe(self.protocol.parameters())
+            for text in self.plan.notes() if self.plan else ():
+                self.progress.note(text)
             self.folds = self._folds()
-            require_no_leak(self._audit(pixels=None))
+            if not self.recipe.leaks:
+                require_no_leak(self._audit(pixels=None))
         self.device, self.precision = self._device()
         identity = self._identity()
         folder = RunFolder(self.request.out / self._folder_name(run_id(identity)))
@@ -102,7 +105,7 @@ class _Evaluation:
         from mitozoo.embeddings.table import read_embeddings
 
         assert self.request.embeddings is not None
-        if isinstance(self.protocol, EndToEnd):
+        if self.protocol.trains_network:
             raise ProtocolError(
                 f"protocol '{self.protocol.name}' trains the network, and a file of embeddings has none",
                 hint="Use --protocol linear-probe.",
@@ -110,11 +113,8 @@ class _Evaluation:
         return BroughtEmbeddings(self.request.embeddings, read_embeddings(self.request.embeddings))
 
     def _folds(self) -> list[Fold]:
-        protocol, official = self.protocol, self.cells.table["split"].to_numpy(dtype=np.str_)
-        return outer_folds(
-            self.cells.labels, self.cells.groups, official, recipe=protocol.split, folds=protocol.outer_folds,
-            seed=protocol.split_seed,
-        )  # fmt: skip
+        columns, official = self.columns, self.cells.table["split"].to_numpy(dtype=np.str_)
+        return make_folds(columns.labels, columns.groups, official, columns.domains, self.recipe)
 
     def _audit(self, pixels: list[str] | None) -> dict[str, Any]:
         sides = [(fold.train, fold.test) for fold in self.folds]
@@ -122,7 +122,7 @@ class _Evaluation:
             return audit_split(self.cells, sides, side_px=0, pixel_hashes=None)
         beyond = self.plan.beyond_border
         audit = audit_split(self.cells, sides, side_px=self.plan.side_px, pixel_hashes=pixels, beyond_border=beyond)
-        return audit | {"skipped_cells": [list(skipped) for skipped in self.plan.skipped]}
+        return audit | self.plan.findings()
 
     def _device(self) -> tuple[str, str | None]:
         from mitozoo.models.devices import pick_device, resolve_precision
@@ -139,59 +139,81 @@ class _Evaluation:
         return {
             "model": model["fingerprint"],
             "weights": model["weights_sha256"],
-            "dataset": self.dataset.spec.fingerprint(),
+            "dataset": self.seen.fingerprint,
             "cells": self.cells.sha256(),
             "windows": hashlib.sha256(windows).hexdigest(),
             "negatives": self.request.negatives,
             "protocol": self.protocol.hash,
+            "conditions": self.conditions.to_json(),
             "precision": self.precision,
             "pipeline": None if self.plan is None else PIPELINE_VERSION,
         }
 
     def _folder_name(self, identifier: str) -> str:
         model = self.subject.name.replace(":", "-").replace("/", "-")
-        return f"{model}-{self.dataset.spec.name}-{self.protocol.name.partition('@')[0]}-{identifier[:12]}"
+        return f"{model}-{self.cells.spec.name}-{self.protocol.name.partition('@')[0]}-{identifier[:12]}"
 
     def _wanted(self) -> list[Axes]:
         fractions = sorted(set(self.request.fractions), reverse=True)
+        tested = [fold for fold in self.folds if fold.reference_for is None][: self.request.folds]
+        wanted = {fold.index for fold in tested}
         return [
-            Axes(fold.index, seed, fraction)
+            Axes(fold.index, seed, fraction, perturbed)
             for fraction in fractions
             for seed in range(self.request.seeds)
-            for fold in self.folds[: self.request.folds]
+            for fold in self.folds
+            if fold.index in wanted or fold.reference_for in wanted
+            for perturbed in ("", *(map(str, self.request.perturbations) if fold.reference_for is None else ()))
         ]
 
     def _bytes_of(self, rows: int) -> int:
         """Return what further rows take on the disk, generously, with the tables over all of them."""
         needed = BYTES_OF_A_CELL * len(self.cells) * (rows + 1) + OVERHEAD_BYTES
-        if isinstance(self.protocol, EndToEnd) and isinstance(self.subject, RegisteredModel):
-            needed += self.subject.weight_bytes * (rows + WEIGHTS_IN_A_CHECKPOINT)
+        if isinstance(self.protocol, NetworkTraining) and isinstance(self.subject, RegisteredModel):
+            trained = self.protocol.tuned_share(self.subject.spec.embed_dim) * self.subject.weight_bytes
+            needed += round(trained * (rows + WEIGHTS_IN_A_CHECKPOINT))
         return needed
 
+    def _perturbed(self) -> list[Perturbed]:
+        """Return the test cells as each perturbation leaves them."""
+        if not self.request.perturbations:
+            return []
+        if self.plan is None:
+            raise ProtocolError("--perturb changes patches, and --embeddings come without any", hint="Name a --model.")
+        wanted = {axes.fold for axes in self._wanted() if axes.perturbed}
+        rows = np.unique(np.concatenate([self.folds[index].test for index in sorted(wanted)]))
+        return [Perturbed(str(one), rows, self.plan.take(rows, one)) for one in self.request.perturbations]
+
     def _fitter(self, folder: RunFolder) -> Fitter:
-        if isinstance(self.protocol, EndToEnd):
+        perturbed = self._perturbed()
+        if isinstance(self.protocol, NetworkTraining):
             assert isinstance(self.subject, RegisteredModel)
             assert self.plan is not None
             assert self.precision is not None
             return TrainingFitter(
-                self.protocol, self.subject, self.plan, self.device, self.precision, folder, self.progress
-            )
+                self.protocol, self.subject, self.plan, perturbed, self.conditions, self.device, self.precision, folder,
+                self.progress,
+            )  # fmt: skip
         return FrozenFitter(
-            self.protocol, self.subject, self.cells, self.plan, self.device, self.precision, self.request.batch_size,
-            self.progress,
+            self.protocol, self.subject, self.cells, self.plan, perturbed, self.conditions, self.device, self.precision,
+            self.request.batch_size, self.progress,
         )  # fmt: skip
 
     def _fit(self, missing: list[Axes], fitter: Fitter, folder: RunFolder) -> None:
-        columns = CellColumns.of(self.cells.table)
+        fits: dict[Axes, list[Axes]] = {}
+        for axes in missing:
+            fits.setdefault(axes.fit, []).append(axes)
         with self.progress.stage(fitter.stage, fitter.unit) as advance:
-            for number, axes in enumerate(missing):
-                fold = self.folds[axes.fold]
+            for number, (fit, rows) in enumerate(fits.items()):
+                fold = self.folds[fit.fold]
                 try:
-                    train = labelled_rows(columns, fold.train, axes, self.protocol.fraction_of)
+                    train = labelled_rows(self.columns, fold.train, fit, self.protocol.fraction_of)
                 except NotEnoughLabels as reason:
-                    folder.write_row(ResultRow(axes, SKIPPED, str(reason)))
+                    for axes in rows:
+                        folder.write_row(ResultRow(axes, SKIPPED, str(reason)))
                 else:
-                    folder.write_row(fitter.fit(axes, train, fold.test, number, len(missing), advance))
+                    for row in fitter.fit(rows, train, fold.test, number, len(fits), advance):
+                        folder.write_row(row)
 
     def _document(self, identity: dict[str, Any], folder: RunFolder, pixels: list[str] | None) -> dict[str, Any]:
         """Write the run's tables and return its document."""
@@ -203,7 +225,7 @@ class _Evaluation:
         files = [folder.path / name for name in (CELLS, SPLITS, PREDICTIONS)] + folder.row_files()
         names = [path.relative_to(folder.path).as_posix() for path in files]
         return result_document(
-            identity=identity, subject=self.subject, dataset=self.dataset, protocol=self.protocol, request=self.request,
+            identity=identity, subject=self.subject, protocol=self.protocol, request=self.request, recipe=self.recipe,
             seen=self.seen, folds=self.folds, rows=rows, audit=self._audit(pixels),
             files=dict(zip(names, content_ids(files), strict=True)),
         )  # fmt: skip

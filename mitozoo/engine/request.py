@@ -11,7 +11,11 @@ from mitozoo.errors import MitozooError, ProtocolError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mitozoo.data.treatments import Treatment
+    from mitozoo.results.conditions import Conditions
+
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+GROUPS = ("", "image")
 FRACTION_DIGITS = 6  # significant ones, so that a fraction and the name of its row say the same
 
 
@@ -29,10 +33,19 @@ class Request:
         seeds: how many seeds, from 0.
         folds: only the first so many outer folds.
         limit: only so many cells, in whole groups; marked, never to be submitted.
+        split: recipe of the outer folds in place of the protocol's (see `SplitRecipe`).
+        domain: the domain that such a split goes by.
+        test_on: further datasets; training sees all of `dataset`, and all cells of these are tested.
+        test_data: name of such a dataset -> its folder.
+        crop_um: side of the window in place of the protocol's, um.
+        label_noise: share of the training labels that are flipped.
+        stain: stain normalisation of every patch: 'none', 'macenko' or 'reinhard'.
+        perturb: what is done to the test cells, each scored beside the untouched ones: 'blur', 'jpeg=20' and so on.
         device: 'auto', 'cuda', 'mps' or 'cpu'.
         precision: 'auto', 'fp32', 'fp16' or 'bf16'.
         batch_size: cells at once; None: by device.
         negatives: 'hard', 'other' or 'all'.
+        group: 'image' to divide a case's images between training and test, which are not independent; marked.
         mpp: microns per pixel of every slide, in place of the dataset's.
         skip_unreadable: leave out, and record, cells whose slide cannot be read.
         embeddings: a file of embeddings, in place of a model.
@@ -49,10 +62,19 @@ class Request:
     seeds: int = 1
     folds: int | None = None
     limit: int | None = None
+    split: str | None = None
+    domain: str = ""
+    test_on: tuple[str, ...] = ()
+    test_data: Mapping[str, Path] = field(default_factory=dict)
+    crop_um: float | None = None
+    label_noise: float = 0.0
+    stain: str = "none"
+    perturb: tuple[str, ...] = ()
     device: str = "auto"
     precision: str = "auto"
     batch_size: int | None = None
     negatives: str = "hard"
+    group: str = ""
     mpp: float | None = None
     skip_unreadable: bool = False
     embeddings: Path | None = None
@@ -81,10 +103,45 @@ class Request:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ProtocolError(f"{name.replace('_', '-')} is {value}; it must be at least 1")
+        if not 0 <= self.label_noise < 0.5:
+            raise ProtocolError(f"label-noise is {self.label_noise:g}; it must be at least 0 and below 0.5")
+        if self.crop_um is not None and not 4 <= self.crop_um <= 1000:
+            raise ProtocolError(f"crop-um is {self.crop_um:g}; it must lie between 4 and 1000 microns")
+        if self.test_on and self.split is not None:
+            raise ProtocolError("--test-on trains on all of one dataset and needs no --split", hint="Leave one out.")
+        if strangers := sorted(set(self.test_data) - set(self.test_on)):
+            raise ProtocolError(f"--test-data names '{strangers[0]}', which --test-on does not")
+        _ = self.conditions, self.perturbations  # both refuse what cannot be meant
         if self.precision not in PRECISIONS:
             raise ProtocolError(f"precision is '{self.precision}'; it must be one of {', '.join(PRECISIONS)}")
+        if self.group not in GROUPS:
+            raise ProtocolError(
+                f"group is '{self.group}'; it may be 'image', in place of the case or slide that the dataset names"
+            )
         if self.mpp is not None and not 0.01 <= self.mpp <= 20:
             raise ProtocolError(f"mpp is {self.mpp:g}; microns per pixel lie between 0.01 and 20")
+
+    @property
+    def conditions(self) -> Conditions:
+        """What changes the whole run, but no protocol's hash."""
+        from mitozoo.data.folds import SplitRecipe
+        from mitozoo.data.treatments import stain_normalisation
+        from mitozoo.results.conditions import Conditions
+
+        stain_normalisation(self.stain)
+        if self.split is not None or self.domain:
+            SplitRecipe(self.split or "auto", 2, 0, self.domain)
+        return Conditions(
+            split=self.split, domain=self.domain, trained_on=self.dataset if self.test_on else "",
+            crop_um=self.crop_um, label_noise=float(self.label_noise), stain=self.stain,
+        )  # fmt: skip
+
+    @property
+    def perturbations(self) -> tuple[Treatment, ...]:
+        """What is done to the test cells, each once, in the order given."""
+        from mitozoo.data.treatments import parse_perturbation
+
+        return tuple(dict.fromkeys(parse_perturbation(text) for text in self.perturb))
 
     def require_known_names(self) -> None:
         """Raise `UnknownNameError` for a model or dataset that no plugin offers; imports nothing heavy."""
@@ -94,7 +151,8 @@ class Request:
 
         if self.model is not None and not is_on_the_spot(self.model):
             load_registry().model(self.model)
-        find_dataset(self.dataset)
+        for dataset in (self.dataset, *self.test_on):
+            find_dataset(dataset)
 
 
 def _as_text(value: object) -> str:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mitozoo.data.cells import Cells, read_cells, select_data_folder
-from mitozoo.data.patches import Geometry, PatchPlan, plan_patches
+import numpy as np
+
+from mitozoo.data.cells import Cells, join_cells, read_cells, select_data_folder
+from mitozoo.data.folds import DATASET
+from mitozoo.data.lineage import remove_shared_cases
+from mitozoo.data.patches import Geometry, PatchPlan, join_plans, plan_patches
 from mitozoo.data.splits import sample_groups
-from mitozoo.engine.find_dataset import data_folder
+from mitozoo.data.treatments import stain_normalisation
+from mitozoo.engine.find_dataset import data_folder, find_dataset
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
-from mitozoo.errors import DataError, ModelError
+from mitozoo.errors import DataError, ModelError, ProtocolError, SplitError
+from mitozoo.plugins.registry import load_registry
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mitozoo.engine.request import Request
+    from mitozoo.plugins.names import Registered
     from mitozoo.plugins.specs import DatasetSpec, ModelSpec
     from mitozoo.protocols.spec import Protocol
+
+    Subject = RegisteredModel | BroughtEmbeddings
 
 
 @dataclass(frozen=True)
@@ -26,36 +38,98 @@ class Seen:
         cells: those that are evaluated.
         plan: the window of each; None where embeddings were brought along.
         limited: whether a limit left out cells.
+        datasets: what the cells come from, the one that is trained on first.
+        shared_cells: training cells that were left out since a tested dataset holds their cases.
     """
 
     cells: Cells
     plan: PatchPlan | None
     limited: bool
+    datasets: tuple[Registered[DatasetSpec], ...]
+    shared_cells: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """64 hex digits of the dataset's record, or of all of them."""
+        prints = [dataset.spec.fingerprint() for dataset in self.datasets]
+        return prints[0] if len(prints) == 1 else hashlib.sha256(" ".join(prints).encode()).hexdigest()
 
 
-def see(spec: DatasetSpec, request: Request, subject: RegisteredModel | BroughtEmbeddings, protocol: Protocol) -> Seen:
+def see(request: Request, subject: Subject, protocol: Protocol) -> Seen:
     """Return the cells and their windows, checked before any work starts.
 
-    A dataset of released patches is seen patch by patch, whole, unless a window is asked for by name.
+    A dataset of released patches is seen patch by patch, whole, unless a window is asked for by name. Several datasets
+    are joined into one; cases that a tested one shares with the one that is trained on are taken out of the latter.
+
+    Raises:
+        MitozooError: cells or slides are not what they must be.
     """
-    root = select_data_folder(spec, data_folder(request.dataset, request.data))
-    cells = read_cells(spec, root, negatives=request.negatives, mpp=request.mpp)
-    _require_undivided_slides(cells)
-    limited = request.limit is not None and request.limit < len(cells)
-    if limited:
-        assert request.limit is not None
-        cells = cells.take(sample_groups(cells.labels, cells.groups, request.limit, seed=protocol.split_seed))
+    folders = {request.dataset: request.data} | {name: request.test_data.get(name) for name in request.test_on}
+    if len(folders) <= len(request.test_on):
+        raise SplitError("a dataset is tested twice, or on itself", hint="Name each dataset once.")
+    datasets = tuple(find_dataset(name) for name in folders)
+    tables = [
+        _cells(one.spec, data_folder(name, folder), request, protocol)
+        for one, (name, folder) in zip(datasets, folders.items(), strict=True)
+    ]
+    limited = any(cut for _, cut in tables)
+    parts, shared = _without_shared_cases([cells for cells, _ in tables])
     if isinstance(subject, BroughtEmbeddings):
-        return Seen(cells, None, limited)
-    geometry, target_px = _geometry(spec, request, subject.spec, protocol)
+        return Seen(_joined(parts), None, limited, datasets, shared)
+    plans = [_plan(cells, request, subject.spec, protocol) for cells in parts]
+    if len(plans) == 1:
+        return Seen(plans[0].cells, plans[0], limited, datasets, shared)
+    cells = join_cells([plan.cells for plan in plans], as_domain=DATASET)
+    in_order = np.argsort(cells.table["cell_id"].to_numpy(dtype=np.str_), kind="stable")
+    plan = join_plans(cells, plans).take(in_order)
+    return Seen(plan.cells, plan, limited, datasets, shared)
+
+
+def _cells(spec: DatasetSpec, folder: Path | None, request: Request, protocol: Protocol) -> tuple[Cells, bool]:
+    """Return a dataset's cells, and whether a limit left some out."""
+    root = select_data_folder(spec, folder)
+    cells = read_cells(spec, root, negatives=request.negatives, mpp=request.mpp)
+    if request.group == "image":
+        cells = cells.by_image()
+    _require_undivided_slides(cells)
+    if request.limit is None or request.limit >= len(cells):
+        return cells, False
+    return cells.take(sample_groups(cells.labels, cells.groups, request.limit, seed=protocol.split_seed)), True
+
+
+def _without_shared_cases(parts: list[Cells]) -> tuple[list[Cells], int]:
+    train, *tested = parts
+    before = len(train)
+    relations = [entry.spec for entry in load_registry().datasets] if tested else []
+    for test in tested:
+        if test.spec.positive_class != train.spec.positive_class:
+            raise SplitError(
+                f"dataset '{train.spec.name}' is about '{train.spec.positive_class}', and '{test.spec.name}' about "
+                f"'{test.spec.positive_class}': what is trained on one cannot be tested on the other"
+            )
+        train, _ = remove_shared_cases(train, test, relations)
+    return [train, *tested], before - len(train)
+
+
+def _joined(parts: list[Cells]) -> Cells:
+    if len(parts) == 1:
+        return parts[0]
+    cells = join_cells(parts, as_domain=DATASET)
+    return cells.take(np.argsort(cells.table["cell_id"].to_numpy(dtype=np.str_), kind="stable"))
+
+
+def _plan(cells: Cells, request: Request, model: ModelSpec, protocol: Protocol) -> PatchPlan:
+    geometry, target_px = _geometry(cells.spec, request, model, protocol)
     plan = plan_patches(
         cells,
         geometry,
         target_px=target_px,
         edge_named="edge" in request.settings,
+        mpp_named=request.mpp is not None,
         skip_unreadable=request.skip_unreadable,
     )
-    return Seen(plan.cells, plan, limited)
+    stain = stain_normalisation(request.stain)
+    return plan if stain is None else replace(plan, treatments=(stain,))
 
 
 def _geometry(spec: DatasetSpec, request: Request, model: ModelSpec, protocol: Protocol) -> tuple[Geometry, int]:
@@ -63,9 +137,15 @@ def _geometry(spec: DatasetSpec, request: Request, model: ModelSpec, protocol: P
     from mitozoo.models.preprocessing import tile_px
 
     preprocessing = model.preprocessing
+    if request.crop_um is not None and protocol.geometry != "window":
+        raise ProtocolError(
+            f"--crop-um names a window, and geometry '{protocol.geometry}' has its own", hint="Leave one of them out."
+        )
     if protocol.geometry == "window":
-        whole_patch = spec.patch_px is not None and "window_um" not in request.settings
-        return Geometry(None if whole_patch else protocol.window_um, protocol.edge), preprocessing.size
+        named = request.crop_um is not None or "window_um" in request.settings
+        whole_patch = spec.patch_px is not None and not named
+        window_um = request.crop_um or protocol.window_um
+        return Geometry(None if whole_patch else window_um, protocol.edge), preprocessing.size
     if preprocessing.mpp is None:
         raise ModelError(
             f"model '{model.name}' states no microns per pixel, which geometry '{protocol.geometry}' goes by",

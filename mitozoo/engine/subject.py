@@ -77,11 +77,12 @@ class RegisteredModel:
         }  # fmt: skip
 
     def contamination(self, dataset: DatasetSpec) -> str:
-        """Return what pretraining saw of a dataset, as far as the spec declares it; silence is 'unknown'."""
-        if self.spec.pretraining is None:
-            return "unknown"
-        relatives = {dataset.name, *dataset.derived_from}
-        return "images or cohort seen" if relatives & set(self.spec.pretraining) else "declared none"
+        """Return what the model saw of a dataset or its relatives, as far as specs declare it; silence is 'unknown'."""
+        from mitozoo.plugins.lineage import Relatives
+        from mitozoo.plugins.registry import load_registry
+
+        known = (one.spec for one in load_registry().datasets)
+        return Relatives.among([*known, dataset]).contamination(self.spec, dataset.name)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    Patches = npt.NDArray[np.uint8] | list[npt.NDArray[np.uint8]]  # an array, or windows of several sizes
+
 
 class Halving:
     """Sends batches through a network; one that does not fit goes in halves, and so do all that follow.
@@ -24,14 +26,14 @@ class Halving:
 
     def __init__(
         self,
-        forward: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]],
+        forward: Callable[[Patches], npt.NDArray[np.float32]],
         on_note: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._forward, self._on_note = forward, on_note
         self.limit: int | None = None
 
-    def __call__(self, patches: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Embed uint8 (n, size, size, 3) as (n, embed_dim).
+    def __call__(self, patches: Patches) -> npt.NDArray[np.float32]:
+        """Embed n patches as (n, embed_dim).
 
         Raises:
             ModelError: the memory does not even hold one patch.
@@ -49,7 +51,7 @@ class Halving:
             self._on_note(f"{at_once} patches at once do not fit into memory: going on with {self.limit}")
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _try(self, patches: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32] | None:
+    def _try(self, patches: Patches) -> npt.NDArray[np.float32] | None:
         """Return None where the patches do not fit; what the attempt held is free again then."""
         try:
             return self._forward(patches)

@@ -49,31 +49,38 @@ def installed_plugins() -> list[InstalledPlugin]:
 
     A distribution found twice on `sys.path` counts once: the first is the one that an import would find.
     """
-    names, found = set(), []
+    names: set[str] = set()
+    found: list[InstalledPlugin] = []
     for distribution in importlib.metadata.distributions():
+        name = _NO_NAME
         try:
-            if "mitozoo.v" not in (distribution.read_text("entry_points.txt") or ""):
+            stated = distribution.read_text("entry_points.txt") or ""
+            if "mitozoo.v" not in stated:
                 continue
-            names.add(normalise(distribution.metadata["Name"]))
+            metadata = distribution.metadata  # parsed anew at each access
+            name = normalise(metadata["Name"])
+            if name in names:
+                continue
+            names.add(name)
+            first = importlib.metadata.distribution(name)
+            if first.read_text("entry_points.txt") != stated:  # it lies behind a copy that offers something else
+                metadata = first.metadata
+            found.extend(_plugins_of(name, first, metadata))
         except Exception as error:  # noqa: BLE001 (metadata is foreign input, and one broken folder hurts nobody else)
-            found.append(_unreadable(_NO_NAME, error))
-    for name in names:
-        try:
-            found.extend(_plugins_of(name, importlib.metadata.distribution(name)))
-        except Exception as error:  # noqa: BLE001
             found.append(_unreadable(name, error))
     return sorted(found, key=lambda plugin: (plugin.distribution, plugin.name, plugin.contract))
 
 
-def _plugins_of(name: str, distribution: importlib.metadata.Distribution) -> Iterator[InstalledPlugin]:
+def _plugins_of(
+    name: str, distribution: importlib.metadata.Distribution, metadata: importlib.metadata.PackageMetadata
+) -> Iterator[InstalledPlugin]:
     """Yield one plugin for each entry-point name: the one for this contract, where a distribution serves several."""
-    metadata = distribution.metadata
-    requirements = tuple(metadata.get_all("Requires-Dist") or ())
+    version, requirements = metadata["Version"], tuple(metadata.get_all("Requires-Dist") or ())
     by_name: dict[str, InstalledPlugin] = {}
     for entry_point in distribution.entry_points:
         if group := _GROUP.fullmatch(entry_point.group):
             contract = int(group[1])
-            plugin = InstalledPlugin(entry_point.name, name, metadata["Version"], contract, entry_point, requirements)
+            plugin = InstalledPlugin(entry_point.name, name, version, contract, entry_point, requirements)
             if contract == CONTRACT or entry_point.name not in by_name:
                 by_name[entry_point.name] = plugin
     yield from by_name.values()

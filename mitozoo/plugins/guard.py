@@ -8,12 +8,12 @@ import signal
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from mitozoo.errors import MitozooError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 #: Seconds after which a plugin that is still busy is named on stderr.
 PATIENCE = 5.0
@@ -39,19 +39,19 @@ def guarded(plugin: str, label: str, doing: str, seconds: float) -> Iterator[Non
     Raises:
         PluginTimeout: it took longer.
     """
-    notice = (
-        f"mitozoo: plugin '{plugin}' ({label}) is still {doing} after {PATIENCE:g} s; "
-        f"to go without it: MITOZOO_DISABLE_PLUGINS={plugin}"
-    )
     stderr = sys.stderr
-    watchdog = threading.Timer(PATIENCE, lambda: print(notice, file=stderr, flush=True))
-    watchdog.daemon = True
-    watchdog.start()
-    try:
-        with contextlib.redirect_stdout(stderr), _deadline(seconds, f"did not finish {doing} within {seconds:g} s"):
-            yield
-    finally:
-        watchdog.cancel()
+
+    def name_it() -> None:
+        notice = (
+            f"mitozoo: plugin '{plugin}' ({label}) is still {doing} after {PATIENCE:g} s; "
+            f"to go without it: MITOZOO_DISABLE_PLUGINS={plugin}"
+        )
+        print(notice, file=stderr, flush=True)
+
+    reason = f"did not finish {doing} within {seconds:g} s"
+    watched = _by_alarm(name_it, seconds, reason) if _alarm_is_free() else _by_thread(name_it)
+    with contextlib.redirect_stdout(stderr), watched:
+        yield
 
 
 def time_allowed() -> float:
@@ -66,23 +66,47 @@ def time_allowed() -> float:
     return seconds
 
 
-@contextlib.contextmanager
-def _deadline(seconds: float, reason: str) -> Iterator[None]:
-    """Raise `PluginTimeout` in the body after that time, and again each second in case the body swallows it."""
+def _alarm_is_free() -> bool:
+    """Tell whether this thread may use the alarm: a handler that C code has set could not be put back."""
     possible = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
-    if not possible or (earlier_handler := signal.getsignal(signal.SIGALRM)) is None:  # None: set by C code, not ours
-        yield
-        return
+    return possible and signal.getsignal(signal.SIGALRM) is not None
 
-    def expire(*_: object) -> NoReturn:
-        raise PluginTimeout(reason)
+
+@contextlib.contextmanager
+def _by_thread(name_it: Callable[[], None]) -> Iterator[None]:
+    watchdog = threading.Timer(PATIENCE, name_it)
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.cancel()
+
+
+@contextlib.contextmanager
+def _by_alarm(name_it: Callable[[], None], seconds: float, reason: str) -> Iterator[None]:
+    """Name the plugin when patience ends; raise `PluginTimeout` in the body when time does, and again each second.
+
+    Again, in case the body swallows it. No thread: starting two a plugin was half of what all plugins cost.
+    """
+    named = False
+
+    def ring(*_: object) -> None:
+        nonlocal named
+        if not named and seconds > PATIENCE:
+            named = True
+            signal.setitimer(signal.ITIMER_REAL, seconds - PATIENCE, 1.0)
+            name_it()
+        else:
+            raise PluginTimeout(reason)
 
     began = time.monotonic()
+    earlier_handler = signal.getsignal(signal.SIGALRM)
     earlier_delay, earlier_interval = signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, expire)
+    signal.signal(signal.SIGALRM, ring)
     try:
         try:
-            signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+            signal.setitimer(signal.ITIMER_REAL, min(seconds, PATIENCE), 1.0)
             yield
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)

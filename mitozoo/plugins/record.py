@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 from mitozoo.errors import SpecError
 
 T = TypeVar("T")
+_FROZEN = frozenset({str, bool, int, type(None)})  # most fields of most records, and nothing to check about them
 
 
 class UnknownFieldError(SpecError):
@@ -58,9 +59,9 @@ class Record:
     fingerprinted: ClassVar[tuple[str, ...] | None] = None
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            where = f"{type(self).__name__}.{field.name}"
-            object.__setattr__(self, field.name, _freeze(getattr(self, field.name), where))
+        for name, value in list(vars(self).items()):
+            if type(value) not in _FROZEN:
+                object.__setattr__(self, name, _freeze(value, f"{type(self).__name__}.{name}"))
         self.validate()
 
     def validate(self) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from mitozoo.errors import SpecError
 from mitozoo.plugins.formats import Format, MppByDomain, SlideNames, SlideTable
+from mitozoo.plugins.lineage import Crosswalk
 from mitozoo.plugins.record import Record, record
+from mitozoo.plugins.remote_files import RemoteFile, RemoteFolder, every_file
 from mitozoo.plugins.sources import Source
 
 if TYPE_CHECKING:
@@ -90,7 +92,9 @@ class ModelSpec(Record):
         gated: whether the owner grants access one by one.
         license_conflict: sources disagree about the licence.
         parameters: number of parameters of the network as built.
-        pretraining: datasets or cohorts seen in pretraining; None: the authors do not say.
+        pretraining: datasets or cohorts seen in pretraining, 'others' where the list is not whole; None: the authors do
+            not say.
+        trained_on_labels: datasets whose labels it was trained with, in whole or in part.
         lora_targets: module-name suffixes that adapters attach to; empty: discovered.
         requires: further Python requirements, such as 'transformers>=4.40'.
         isolate: run in an environment of its own.
@@ -122,10 +126,13 @@ class ModelSpec(Record):
     side_effects: str = ""
     unverified: tuple[str, ...] = ()
     controls_only: bool = False
+    trained_on_labels: tuple[str, ...] = ()
 
     def validate(self) -> None:
         """Refuse a spec that cannot be right."""
-        _check_lists(self, "aliases", "lora_targets", "requires", "unverified", "pretraining")
+        _check_lists(
+            self, "aliases", "lora_targets", "requires", "unverified", "pretraining", "trained_on_labels"
+        )  # fmt: skip
         _check_names("ModelSpec", self.name, *self.aliases)
         if not isinstance(self.load, Source) and not callable(self.load):
             raise SpecError(f"model '{self.name}': load must be a source record or a function, not {self.load!r}")
@@ -153,7 +160,8 @@ class DatasetSpec(Record):
 
     Attributes:
         name: lower-case short name; variants with other labels are other datasets.
-        cells: a format record, or a function from the dataset's folder to rows (see `mitozoo.data.cells`).
+        cells: a format record, or a function from the dataset's folder to rows (see `mitozoo.data.cells`), or to the
+            format record of what lies there.
         labels: raw label -> 'positive', 'hard' (a look-alike), 'other' (another cell) or 'ignored'.
         positive_class: name of the class that scores stand for.
         negative_class: name of the class it is told from.
@@ -167,14 +175,23 @@ class DatasetSpec(Record):
         domains: domain -> column template or `SlideNames`.
         patch_px: side of the released patches, px, where only patches are released; None: whole slides.
         test_slides: the official split's test slides; empty: 5 grouped folds, unless `split` says otherwise.
-        derived_from: datasets that this one shares images with.
+        derived_from: older datasets that share images with this one.
+        crosswalks: which cases are those of which case there; without one, nobody trains on one and tests on the other.
+        cohorts: what the images come from beside datasets, as models name it in `pretraining`: 'tcga'.
         prepare: a function that makes the dataset's files in a folder, where they are generated.
         prepare_version: raised whenever `prepare` makes other bytes.
         synthetic: not made from tissue; shown in every table.
         labelled_by: who labelled, how many, blinded or model-assisted.
+        voters: how many persons' votes a cell has in the label files; 0: none are released; None: not told.
+        independent_votes: whether each person voted without knowing the others' votes, and no vote is an adjudication.
         slides: a table with one row a slide, whose columns domains and `split` may use.
         split: template of the official split, 'train', 'test' or '' for a cell that is on neither side.
         not_for_eval: why `mitozoo eval` refuses the dataset, which can still be described; empty: it does not.
+        files: what `mitozoo fetch` fetches. Not part of the fingerprint: an address changes no number, and whatever the
+            files hold is part of each run's id, cell by cell and window by window.
+        download_gb: size of all files together as published, GB; None: not published, or each file's own is known.
+        by_hand: what must be fetched by hand, where from, and where in the folder it belongs; empty: nothing.
+        folder: name of the folder that the files are fetched into, where several datasets share theirs; empty: `name`.
     """
 
     fingerprinted: ClassVar = (
@@ -205,10 +222,20 @@ class DatasetSpec(Record):
     slides: SlideTable | None = None
     split: str = ""
     not_for_eval: str = ""
+    crosswalks: tuple[Crosswalk, ...] = ()
+    cohorts: tuple[str, ...] = ()
+    voters: int | None = None
+    independent_votes: bool = False
+    files: tuple[RemoteFile | RemoteFolder, ...] = ()
+    download_gb: float | None = None
+    by_hand: str = ""
+    folder: str = ""
 
     def validate(self) -> None:
         """Refuse a spec that cannot be right."""
-        _check_lists(self, "aliases", "test_slides", "derived_from")
+        _check_lists(self, "aliases", "test_slides", "derived_from", "cohorts")
+        self._check_files()
+        self._check_lineage()
         _check_names("DatasetSpec", self.name, *self.aliases)
         if not isinstance(self.cells, Format) and not callable(self.cells):
             raise SpecError(f"dataset '{self.name}': cells must be a format record or a function, not {self.cells!r}")
@@ -227,6 +254,25 @@ class DatasetSpec(Record):
         for stated in ("positive_class", "negative_class", "license", "reference", "negatives_origin"):
             if not getattr(self, stated):
                 raise SpecError(f"dataset '{self.name}': {stated} must be stated")
+
+    def remote_files(self, *, labels_only: bool = False) -> tuple[RemoteFile, ...]:
+        """Return each remote file on its own; with `labels_only`, those without which no label can be read."""
+        return tuple(file for file in every_file(self.files) if file.holds != "images" or not labels_only)
+
+    def _check_files(self) -> None:
+        if not isinstance(self.files, tuple) or not all(isinstance(f, RemoteFile | RemoteFolder) for f in self.files):
+            raise SpecError(f"dataset '{self.name}': files must be a list of RemoteFile and RemoteFolder records")
+        if self.folder:
+            _check_names("DatasetSpec.folder", self.folder)
+
+    def _check_lineage(self) -> None:
+        if not isinstance(self.crosswalks, tuple) or not all(isinstance(one, Crosswalk) for one in self.crosswalks):
+            raise SpecError(f"dataset '{self.name}': crosswalks must be a list of Crosswalk records")
+        for one in self.crosswalks:
+            if one.dataset not in self.derived_from:
+                raise SpecError(f"dataset '{self.name}': a crosswalk leads to '{one.dataset}', not in derived_from")
+        if self.independent_votes and (self.voters or 0) < 2:
+            raise SpecError(f"dataset '{self.name}': independent votes need at least 2 voters, not {self.voters}")
 
 
 def _check_names(record_name: str, *names: str) -> None:

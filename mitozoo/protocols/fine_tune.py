@@ -1,4 +1,4 @@
-"""End-to-end training: the whole network with a linear head, on the same labelled cells as the probe."""
+"""Training a network, or a part of it, with a linear head, on the same labelled cells as the probe."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from mitozoo.data.splits import Rows, inner_folds
-from mitozoo.errors import ProtocolError
+from mitozoo.data.splits import Rows, held_out_parts
+from mitozoo.errors import ModelError, ProtocolError
 from mitozoo.plugins.record import record
+from mitozoo.protocols.held_out import FIXED_THRESHOLD
 from mitozoo.protocols.prediction import Prediction
 from mitozoo.protocols.spec import Protocol
 from mitozoo.statistics.metrics import best_threshold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from torch.nn import Module
 
     from mitozoo.models.encoder import Encoder
 
 Patches = npt.NDArray[np.uint8]  # (n, size, size, 3)
-FIXED_THRESHOLD = 0.5
 
 
 @record
-class EndToEnd(Protocol):
-    """The encoder and a linear head, trained whole.
+class NetworkTraining(Protocol):
+    """A recipe that trains an encoder, or a part of it, with a linear head.
 
-    AdamW with linear warm-up and cosine decay; batches are class-balanced, so scores are shifted back by the
-    sampler's prior; epoch and learning rate are those of the lowest validation log loss, where validation is the
-    probe's first inner fold; the best weights are copied, restored and hashed before the test.
+    Each trial starts from the pretrained weights and a new head. What is not trained stays in evaluation mode.
 
     Attributes:
         learning_rates: each is tried; the number of trials is recorded.
@@ -40,8 +40,6 @@ class EndToEnd(Protocol):
         weight_decay: of AdamW, on weight matrices only.
         warmup: share of all steps over which the learning rate rises from 0.
     """
-
-    kind: ClassVar[str] = "end-to-end"
 
     learning_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
     epochs: int = 30
@@ -60,9 +58,39 @@ class EndToEnd(Protocol):
         if not 0 <= self.warmup < 1 or not 0 <= self.weight_decay < 1:
             raise ProtocolError("warmup and weight_decay must lie between 0 and 1")
 
+    def choose(self, encoder: Encoder) -> Sequence[Module]:
+        """Return the modules of an encoder that are trained beside the head, once those that must be added are there.
 
-def fit_end_to_end(
-    protocol: EndToEnd,
+        Raises:
+            ModelError: it has none that this protocol could train.
+        """
+        raise NotImplementedError
+
+    def tuned_share(self, embed_dim: int) -> float:  # noqa: ARG002 - of use to a protocol that trains little
+        """Return how large a part of the weights is trained at most, so that room on the disk can be asked for."""
+        return 1.0
+
+
+@record
+class EndToEnd(NetworkTraining):
+    """The encoder and a linear head, trained whole.
+
+    AdamW with linear warm-up and cosine decay; batches are class-balanced, so scores are shifted back by the
+    sampler's prior; epoch and learning rate are those of the lowest validation log loss, where validation is the
+    probe's first inner fold; the best weights are copied, restored and hashed before the test.
+    """
+
+    kind: ClassVar[str] = "end-to-end"
+
+    def choose(self, encoder: Encoder) -> Sequence[Module]:
+        """Return the whole encoder."""
+        if not any(parameter.requires_grad for parameter in encoder.parameters()):
+            raise nothing_to_train(self, encoder)
+        return [encoder]
+
+
+def fit_network(
+    protocol: NetworkTraining,
     load: Callable[[], Encoder],
     patches: Patches,
     labels: npt.NDArray[np.int8],
@@ -94,7 +122,9 @@ def fit_end_to_end(
     """
     from mitozoo.protocols.training import Training
 
-    parts = inner_folds(labels, groups, train, folds=protocol.inner_folds, seed=protocol.split_seed)
+    parts = held_out_parts(
+        labels, groups, train, kind=protocol.kind, folds=protocol.inner_folds, seed=protocol.split_seed
+    )
     validation = parts[0] if parts else np.empty(0, dtype=np.int64)
     training = Training(
         protocol, load, patches, labels, np.setdiff1d(train, validation), validation, seed, device, precision
@@ -112,7 +142,7 @@ def fit_end_to_end(
         flags.append(f"validation does not hold both classes: threshold {threshold:g}")
     prediction = Prediction(
         test_scores=test_scores,
-        inner_parts=tuple(parts[:1]),
+        inner_parts=tuple(parts),
         validation_scores=validation_scores,
         threshold=threshold,
         selected={
@@ -121,6 +151,7 @@ def fit_end_to_end(
             "validation_log_loss": best.loss if parts else None,
             "trials": len(training.learning_rates),
             "weights_sha256": best.sha256(),
+            "trained_parameters": sum(parameter.numel() for parameter in training.network.trained_parameters()),
         },
         converged=True,
         flags=tuple(flags),
@@ -128,3 +159,11 @@ def fit_end_to_end(
     )
     checkpoint.unlink(missing_ok=True)  # not before all is there that it could be needed for
     return prediction
+
+
+def nothing_to_train(protocol: NetworkTraining, encoder: Encoder) -> ModelError:
+    """Return the refusal of a model whose network has no weights that training could move."""
+    return ModelError(
+        f"model '{encoder.spec.name}' has no weights that protocol '{protocol.name}' could train",
+        hint="Use --protocol linear-probe.",
+    )

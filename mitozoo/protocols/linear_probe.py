@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from mitozoo.data.splits import Rows, inner_folds
-from mitozoo.errors import DataError, ProtocolError
+from mitozoo.data.splits import Rows
+from mitozoo.errors import ProtocolError
 from mitozoo.plugins.record import record
+from mitozoo.protocols.held_out import FIXED_THRESHOLD, hold_out, require_finite
 from mitozoo.protocols.prediction import Prediction
 from mitozoo.protocols.spec import Protocol
 from mitozoo.statistics.metrics import best_threshold
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from mitozoo.protocols.design import Design
 
-FIXED_THRESHOLD = 0.5
 TIE = 1e-12  # log losses this close are equal, and the stronger penalty stays
 
 
@@ -83,14 +83,12 @@ def fit_linear_probe(
     from mitozoo.protocols.design import Design
     from mitozoo.protocols.logistic import PenaltyPath
 
-    if not np.isfinite(embeddings[train]).all() or not np.isfinite(embeddings[test]).all():
-        raise DataError("the embeddings hold values that are not finite", hint="Embed again, with --precision fp32.")
-    parts = inner_folds(labels, groups, train, folds=protocol.inner_folds, seed=protocol.split_seed)
+    require_finite(embeddings, train, test)
+    parts, flags = hold_out(protocol, labels, groups, train)
     design = Design(
         torch.as_tensor(embeddings[train], device=device),
         torch.as_tensor(labels[train].astype(np.int64), device=device),
     )
-    flags = [f"{len(parts)} inner folds instead of {protocol.inner_folds}"] if len(parts) < protocol.inner_folds else []
     threshold, validation_scores = FIXED_THRESHOLD, np.empty(0)
     if parts:
         choice = _choose_penalty(protocol, design, train, parts)

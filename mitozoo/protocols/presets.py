@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 from mitozoo.errors import UnknownNameError
 from mitozoo.protocols.fine_tune import EndToEnd
+from mitozoo.protocols.knn import Knn
+from mitozoo.protocols.last_blocks import LastBlocks
 from mitozoo.protocols.linear_probe import LinearProbe
+from mitozoo.protocols.lora import Lora
+from mitozoo.protocols.simpleshot import SimpleShot
 
 if TYPE_CHECKING:
     from mitozoo.protocols.spec import Protocol
@@ -15,6 +19,8 @@ PRESETS: dict[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
         LinearProbe(name="linear-probe", version=1, title="Logistic regression on frozen embeddings"),
+        Knn(name="knn", version=1, title="Nearest neighbours of frozen embeddings"),
+        SimpleShot(name="simpleshot", version=1, title="The nearer class mean of frozen embeddings"),
         EndToEnd(name="end-to-end", version=1, title="The whole network trained, three learning rates"),
         EndToEnd(
             name="end-to-end-short",
@@ -24,6 +30,8 @@ PRESETS: dict[str, Protocol] = {
             epochs=6,
             patience=6,
         ),
+        Lora(name="lora", version=1, title="Adapters trained in a frozen network, three learning rates"),
+        LastBlocks(name="last-blocks", version=1, title="The last two blocks trained, three learning rates"),
     )
 }
 

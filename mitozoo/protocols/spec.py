@@ -8,6 +8,7 @@ import hashlib
 import math
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
+from mitozoo.data.splits import TRAINING_KINDS
 from mitozoo.errors import ProtocolError
 from mitozoo.plugins.record import Record, canonical_json, record
 
@@ -30,7 +31,8 @@ class Protocol(Record):
             through the authors' own resize and crop).
         window_um: side of the square window around the cell, microns; patch-only datasets use their whole patch.
         edge: what lies beyond the slide's border: 'reflect' or 'black'.
-        split: 'auto' (official where there is one, else grouped folds), 'official' or 'grouped'.
+        split: 'auto' (official where there is one, else grouped folds), 'official', 'grouped', 'random' (draws of
+            annotations, which leak) or 'grouped-draws' (their twin by groups).
         outer_folds: grouped, stratified folds where there is no official split.
         split_seed: the same for every model, so that all are tested alike.
         fraction_of: 'groups' fills a label budget by whole groups, 'cells' samples cells.
@@ -46,7 +48,7 @@ class Protocol(Record):
     geometry: Literal["window", "model-native", "authors"] = "window"
     window_um: float = 56.0
     edge: Literal["reflect", "black"] = "reflect"
-    split: Literal["auto", "official", "grouped"] = "auto"
+    split: Literal["auto", "official", "grouped", "random", "grouped-draws"] = "auto"
     outer_folds: int = 5
     split_seed: int = 0
     fraction_of: Literal["groups", "cells"] = "groups"
@@ -66,6 +68,11 @@ class Protocol(Record):
         """Return everything but the descriptive fields, as JSON values; equal numbers alike, 56 for 56.0."""
         values = {key: _plainest(value) for key, value in self.to_json().items()}
         return {"kind": self.kind} | {key: values[key] for key in values if key not in (*DESCRIPTIVE, "record")}
+
+    @property
+    def trains_network(self) -> bool:
+        """Whether the network is trained, so that it needs a model and patches, and states its own batch size."""
+        return self.kind in TRAINING_KINDS
 
     @property
     def hash(self) -> str:

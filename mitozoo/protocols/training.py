@@ -17,6 +17,7 @@ from mitozoo.models.preprocessing import normalise, standardise
 from mitozoo.plugins.record import canonical_json
 from mitozoo.protocols.augmentation import augment
 from mitozoo.protocols.checkpoint import Best, Checkpoint, Progress
+from mitozoo.protocols.tuned_network import TunedNetwork
 from mitozoo.statistics.calibration import undo_sampling_prior
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mitozoo.models.encoder import Encoder
-    from mitozoo.protocols.fine_tune import EndToEnd
+    from mitozoo.protocols.fine_tune import NetworkTraining
 
 Rows = npt.NDArray[np.int64]
 SAMPLED_PREVALENCE = 0.5
@@ -33,7 +34,7 @@ SCORING_BATCH = 64
 
 
 class Training:
-    """Trains an encoder with a linear head once for each learning rate and keeps the best weights of all epochs.
+    """Trains what a protocol chooses of an encoder, with a linear head, once for each learning rate and keeps the best weights of all epochs.
 
     All randomness of an epoch follows from the seed and its number, so that a resumed training equals an undisturbed
     one. Without validation cells only the first learning rate is tried, and its last epoch is the best.
@@ -41,7 +42,7 @@ class Training:
 
     def __init__(
         self,
-        protocol: EndToEnd,
+        protocol: NetworkTraining,
         load: Callable[[], Encoder],
         patches: npt.NDArray[np.uint8],
         labels: npt.NDArray[np.int8],
@@ -71,8 +72,7 @@ class Training:
             rate = self.learning_rates[progress.trial]
             self._start(rate)
             if saved:
-                for name, part in self._parts().items():
-                    part.load_state_dict(saved[1][name])
+                self._restore(saved[1])
                 saved = None
             while self._goes_on(progress, rate):
                 finite = self._train_epoch(progress.epoch, rate)
@@ -81,7 +81,7 @@ class Training:
                     self._judge(progress, rate)
                 else:
                     progress.diverged += (rate,)
-                checkpoint.save(progress, {name: part.state_dict() for name, part in self._parts().items()})
+                checkpoint.save(progress, self._states())
                 on_progress(progress.trial * epochs + progress.epoch, len(self.learning_rates) * epochs)
             progress = progress.next_trial()
         if progress.best is None:
@@ -89,7 +89,7 @@ class Training:
                 f"training diverged at every learning rate of {', '.join(f'{rate:g}' for rate in self.learning_rates)}",
                 hint="Use smaller ones: --set learning_rates=1e-5,3e-5.",
             )
-        self.network.load_state_dict(progress.best.weights)
+        self.network.load_tuned_state(progress.best.weights)
         return progress
 
     def scores(self, rows: Rows) -> npt.NDArray[np.float64]:
@@ -108,14 +108,9 @@ class Training:
             torch.manual_seed(self.seed)
             encoder = self.load()
             self.preprocessing = encoder.spec.preprocessing
-            head = torch.nn.Linear(encoder.spec.embed_dim, 1)
-            torch.nn.init.trunc_normal_(head.weight, std=0.01)
-            torch.nn.init.zeros_(head.bias)
-        self.network = torch.nn.Sequential()
-        self.network.add_module("encoder", encoder)
-        self.network.add_module("head", head)
+            self.network = TunedNetwork(encoder, self.protocol.choose(encoder))
         place(self.network, self.device)
-        trained = [p for p in self.network.parameters() if p.requires_grad]
+        trained = self.network.trained_parameters()
         matrices = [p for p in trained if p.ndim in (2, 4)]  # three dimensions have tokens and position embeddings
         others = [p for p in trained if p.ndim not in (2, 4)]
         groups = [
@@ -125,9 +120,15 @@ class Training:
         self.optimiser = torch.optim.AdamW(groups, lr=learning_rate)
         self.scaler = torch.amp.GradScaler(torch.device(self.device).type, enabled=self.precision == "fp16")
 
-    def _parts(self) -> dict[str, Any]:
+    def _states(self) -> dict[str, Any]:
         """Return all that changes while training."""
-        return {"network": self.network, "optimiser": self.optimiser, "scaler": self.scaler}
+        parts = {"optimiser": self.optimiser.state_dict(), "scaler": self.scaler.state_dict()}
+        return parts | {"network": self.network.tuned_state()}
+
+    def _restore(self, states: dict[str, Any]) -> None:
+        self.network.load_tuned_state(states["network"])
+        self.optimiser.load_state_dict(states["optimiser"])
+        self.scaler.load_state_dict(states["scaler"])
 
     def _goes_on(self, progress: Progress, learning_rate: float) -> bool:
         waited = progress.epoch - progress.trial_epoch
@@ -192,7 +193,7 @@ class Training:
         if loss < progress.trial_loss:
             progress.trial_loss, progress.trial_epoch = loss, progress.epoch
         if loss < (progress.best.loss if progress.best else math.inf):
-            weights = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
+            weights = {name: tensor.detach().cpu().clone() for name, tensor in self.network.tuned_state().items()}
             progress.best = Best(learning_rate, progress.epoch, loss, weights)
 
     def _images(self, rows: Rows) -> Tensor:

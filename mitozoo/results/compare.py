@@ -1,68 +1,222 @@
-"""Compare two runs on the cells that both tested."""
+"""Compare runs on the cells that all of them tested, and over datasets where that is allowed."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections import Counter
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from mitozoo.errors import DataError
+from mitozoo.results.conditions import Conditions
 from mitozoo.results.row import DONE
 from mitozoo.results.run_folder import RESULT, read_document
 from mitozoo.results.scoring import CellColumns
 from mitozoo.results.tables import CELLS, PREDICTIONS, SPLITS, read_table, rows_from_tables
-from mitozoo.statistics.comparison import Difference, paired_differences
+from mitozoo.statistics.comparison import PairedModels, holm
 from mitozoo.statistics.estimates import ScoredRow
+from mitozoo.statistics.friedman import mean_ranks
+from mitozoo.statistics.metrics import metric_direction
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    import pandas as pd
 
-def compare(first: Path, second: Path, *, replicates: int = 9999) -> tuple[dict[str, Difference], dict[str, Any]]:
-    """Return each metric's paired difference (first minus second), and what it rests on.
+Place = tuple[float, int, int]  # fraction, fold, seed
+REPLICATES = 9999
 
-    The rows are those of the largest label fraction, folds and seeds that both runs have.
+
+def compare(folders: Sequence[Path], *, metric: str = "auroc", replicates: int = REPLICATES) -> dict[str, Any]:
+    """Return the paired differences of runs, as JSON values.
+
+    Args:
+        folders: two runs or more; runs of several datasets are compared dataset by dataset, and over all of them by
+            mean ranks where the datasets are many enough and share no images.
+        metric: that ranks and forests go by.
+        replicates: draws of groups.
+
+    Returns:
+        'metric'; 'comparisons', one for each dataset's cells, see `compare_on_same_cells`; and 'across': None for one
+        dataset, else either the mean ranks or, under 'refused', why there are none.
 
     Raises:
-        DataError: the runs were not tested on the same cells.
+        DataError: fewer than two runs, or a run without another one on the same cells.
     """
-    documents = [read_document(folder / RESULT) for folder in (first, second)]
-    if documents[0]["dataset"]["cells_sha256"] != documents[1]["dataset"]["cells_sha256"]:
-        raise DataError(
-            f"{first.name} and {second.name} have different cells, groups or labels, so no difference is paired",
-            hint="Compare runs of one dataset, with the same --negatives and --limit.",
-        )
-    scored = [_scored_rows(folder, document) for folder, document in zip((first, second), documents, strict=True)]
-    shared = scored[0].keys() & scored[1].keys()
+    documents = [read_document(folder / RESULT) for folder in folders]
+    if len(folders) < 2:
+        raise DataError("a comparison needs at least two runs", hint="List them: mitozoo runs")
+    by_cells: dict[str, list[int]] = {}
+    for place, document in enumerate(documents):
+        by_cells.setdefault(document["dataset"]["cells_sha256"], []).append(place)
+    for places in by_cells.values():
+        if len(places) == 1:
+            others = ", ".join(folders[place].name for place in range(len(folders)) if place != places[0])
+            raise DataError(
+                f"{folders[places[0]].name} has other cells, groups or labels than {others}: no difference is paired",
+                hint="Compare runs of one dataset, with the same --negatives and --limit.",
+            )
+    found = [
+        compare_on_same_cells([folders[n] for n in places], [documents[n] for n in places], metric, replicates)
+        for places in by_cells.values()
+    ]
+    return {"metric": metric, "comparisons": found, "across": _across(found, metric) if len(found) > 1 else None}
+
+
+def compare_on_same_cells(
+    folders: Sequence[Path], documents: Sequence[dict[str, Any]], metric: str, replicates: int
+) -> dict[str, Any]:
+    """Return how runs differ on the cells that all of them tested.
+
+    The rows are those of the largest label fraction, and of the folds and seeds, that all runs have. 'basis' says what
+    the numbers rest on, 'runs' has each run's means, 'pairs' each pair's differences (first minus second) with p alone
+    and Holm-corrected over the pairs, and 'ranks' how sure each place by the metric is, or 'no_ranks' why none is.
+    """
+    called = ", ".join(folder.name for folder in folders)
+    cell_table = read_table(folders[0] / CELLS, ("cell_id",))
+    scored = [
+        _scored_rows(folder, document, cell_table["cell_id"])
+        for folder, document in zip(folders, documents, strict=True)
+    ]
+    shared = set.intersection(*(set(rows) for rows in scored))
     if not shared:
-        raise DataError(f"{first.name} and {second.name} share no label fraction, fold and seed")
+        raise DataError(f"{called} share no label fraction, fold and seed")
     fraction = max(at[0] for at in shared)
     kept = sorted(at for at in shared if at[0] == fraction)
-    cells = CellColumns.of(read_table(first / CELLS, ()))
+    cells = CellColumns.of(cell_table, Conditions())
     try:
-        differences = paired_differences(
-            [scored[0][at] for at in kept], [scored[1][at] for at in kept], cells.labels, cells.groups, cells.slides,
+        models = PairedModels(
+            [[rows[at] for at in kept] for rows in scored], cells.labels, cells.groups, cells.slides,
             replicates=replicates,
         )  # fmt: skip
     except ValueError as error:
-        raise DataError(f"{first.name} and {second.name} cannot be compared: {error}") from error
-    basis = {
-        "first": documents[0]["model"]["name"], "second": documents[1]["model"]["name"],
-        "protocols": [document["protocol"]["name"] for document in documents],
-        "fraction": fraction, "folds": len({at[1] for at in kept}), "seeds": len({at[2] for at in kept}),
-        "replicates": replicates,
+        raise DataError(f"{called} cannot be compared: {error}") from error
+    if metric not in models.means[0]:
+        raise DataError(f"there is no metric '{metric}'", hint=f"There are: {', '.join(models.means[0])}.")
+    pairs = models.pairs()
+    corrected = {name: holm([differences[name].p for differences in pairs.values()]) for name in models.means[0]}
+    refused = models.why_no_ranks(metric) or _why_not_ranked(documents)
+    standings = None if refused else [dataclasses.asdict(each) for each in models.standings(metric, pairs)]
+    return {
+        "basis": {
+            "dataset": documents[0]["dataset"]["name"], "fraction": fraction, "folds": len({at[1] for at in kept}),
+            "seeds": len({at[2] for at in kept}), "method": models.method,
+            "replicates": {"percentile": replicates, "jackknife": models.n_groups, "none": 0}[models.method],
+            "n_groups": models.n_groups, "effective_groups": models.effective_groups,
+        },
+        "runs": [
+            {"run": folder.name, "name": name, "model": document["model"]["name"],
+             "protocol": document["protocol"]["name"], "means": {key: _known(mean) for key, mean in means.items()}}
+            for folder, document, name, means in zip(folders, documents, _names(documents), models.means, strict=True)
+        ],
+        "pairs": [
+            {"first": first, "second": second, "metrics": {
+                name: dataclasses.asdict(difference) | {"p_holm": corrected[name][number]}
+                for name, difference in differences.items()
+            }}
+            for number, ((first, second), differences) in enumerate(pairs.items())
+        ],
+        "ranks": standings,
+        "no_ranks": refused,
     }  # fmt: skip
-    return differences, basis
 
 
-def _scored_rows(folder: Path, document: dict[str, Any]) -> dict[tuple[float, int, int], ScoredRow]:
-    cell_ids = read_table(folder / CELLS, ("cell_id",))["cell_id"]
+def _scored_rows(folder: Path, document: dict[str, Any], cell_ids: pd.Series[str]) -> dict[Place, ScoredRow]:
+    """Return a run's fits on untouched test cells; cells are found by their ids, whatever the order of its files."""
     splits = read_table(folder / SPLITS, ("cell_id", "fold", "seed", "fraction", "role"))
     predictions = read_table(folder / PREDICTIONS, ("row_id", "cell_id", "score"))
-    rows = rows_from_tables(cell_ids, splits, predictions, document["scores"])
+    entries = document["scores"]
+    rows = rows_from_tables(cell_ids, splits, predictions, entries)
+    temperatures = {entry["row_id"]: entry.get("temperature", 1.0) for entry in entries}
     return {
         (row.axes.fraction, row.axes.fold, row.axes.seed): ScoredRow(
             row_id=row.axes.row_id, cell=row.test, scores=row.test_scores, threshold=row.threshold, fold=row.axes.fold,
-            seed=row.axes.seed, key=(row.axes.fraction,),
+            seed=row.axes.seed, key=(row.axes.fraction,), temperature=temperatures[row.axes.row_id],
         )
         for row in rows
-        if row.status == DONE
+        if row.status == DONE and row.axes == row.axes.fit
     }  # fmt: skip
+
+
+def _why_not_ranked(documents: Sequence[dict[str, Any]]) -> str:
+    """Return why runs stand beside each other, but in no ranking; '' where they may be ranked."""
+    first, *others = documents
+    if any(document["protocol"]["hash"] != first["protocol"]["hash"] for document in others):
+        return "different protocols: no ranks"
+    if any(document.get("conditions") != first.get("conditions") for document in others):
+        return "different conditions: no ranks"
+    if any(document["geometry"]["seen_um"] != first["geometry"]["seen_um"] for document in others):
+        return "the models saw windows of different size: no ranks"
+    entries = [entry for document in documents for entry in document["scores"] if entry["status"] == DONE]
+    largest = max(entry["fraction"] for entry in entries)
+    if not all(entry["rankable"] for entry in entries if entry["fraction"] == largest):
+        return "too few labelled cells or groups of a class: a point, never a rank"
+    return ""
+
+
+def _names(documents: Sequence[dict[str, Any]]) -> list[str]:
+    """Return short names that tell the runs apart: the model's, its protocol's where needed, else with a number."""
+    names = [document["model"]["name"] for document in documents]
+    if len(set(names)) < len(names):
+        names = [f"{name} ({document['protocol']['name']})" for name, document in zip(names, documents, strict=True)]
+    seen: Counter[str] = Counter()
+    repeated = {name for name, count in Counter(names).items() if count > 1}
+    for place, name in enumerate(names):
+        if name in repeated:
+            seen[name] += 1
+            names[place] = f"{name} #{seen[name]}"
+    return names
+
+
+def _across(found: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
+    """Return mean ranks over the datasets of several comparisons, or under 'refused' why there are none."""
+    if reason := next((each["no_ranks"] for each in found if each["no_ranks"]), ""):
+        return {"refused": reason}
+    names = [each["basis"]["dataset"] for each in found]
+    return ranks_over_datasets(
+        names, [{run["name"]: run["means"][metric] for run in each["runs"]} for each in found], metric
+    )
+
+
+def ranks_over_datasets(
+    datasets: Sequence[str], means: Sequence[dict[str, float | None]], metric: str
+) -> dict[str, Any]:
+    """Return mean ranks, or under 'refused' why there are none.
+
+    Args:
+        datasets: their names, as plugins offer them.
+        means: for each dataset, each run's mean by its name.
+        metric: what the means are of.
+    """
+    names = sorted(means[0])
+    if any(sorted(each) != names for each in means):
+        return {"refused": "not every model was run on every dataset"}
+    if reason := _why_not_disjoint(datasets):
+        return {"refused": reason}
+    values = [[math.nan if (mean := each[name]) is None else mean for name in names] for each in means]
+    try:
+        ranks = mean_ranks(values, higher_is_better=metric_direction(metric) == "higher")
+    except ValueError as error:
+        return {"refused": str(error)}
+    return dataclasses.asdict(ranks) | {"models": names, "cliques": ranks.cliques()}
+
+
+def _why_not_disjoint(datasets: Sequence[str]) -> str:
+    """Return which datasets share images by what installed plugins declare, or are not known to share none."""
+    from mitozoo.plugins.lineage import Relatives, plain
+    from mitozoo.plugins.registry import load_registry
+
+    relatives = Relatives.among(registered.spec for registered in load_registry().datasets)
+    for name in datasets:
+        if plain(name) not in relatives.called:
+            return f"no installed plugin tells where the images of '{name}' come from"
+    for one, other in combinations(datasets, 2):
+        if common := relatives.common_origins(one, other):
+            return f"datasets '{one}' and '{other}' are not disjoint: both hold images of {', '.join(sorted(common))}"
+    return ""
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

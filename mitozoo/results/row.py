@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,15 +24,30 @@ DONE, SKIPPED = "done", "skipped"
 
 @dataclass(frozen=True)
 class Axes:
-    """The coordinates of a row: what is no part of the protocol's hash."""
+    """The coordinates of a row: what is no part of the protocol's hash.
+
+    Attributes:
+        fold, seed, fraction: of the fit.
+        perturbed: what was done to the test cells alone, such as 'blur=0.5'; '' for nothing.
+    """
 
     fold: int
     seed: int
     fraction: float
+    perturbed: str = ""
 
     @property
     def row_id(self) -> str:
         """A name that sorts and reads well: 'fold0-seed0-fraction1'."""
+        return f"{self.fit.row_id}-{self.perturbed}" if self.perturbed else self._fit_id
+
+    @property
+    def fit(self) -> Axes:
+        """The coordinates of the fit, whose own test cells are as they were."""
+        return Axes(self.fold, self.seed, self.fraction)
+
+    @property
+    def _fit_id(self) -> str:
         return f"fold{self.fold}-seed{self.seed}-fraction{self.fraction:g}"
 
 
@@ -74,7 +90,7 @@ class ResultRow:
         from safetensors.numpy import save
 
         facts = {
-            "axes": [self.axes.fold, self.axes.seed, self.axes.fraction], "status": self.status, "reason": self.reason,
+            "axes": list(dataclasses.astuple(self.axes)), "status": self.status, "reason": self.reason,
             "threshold": self.threshold, "selected": self.selected, "converged": self.converged,
             "flags": list(self.flags), "parts": len(self.inner_parts),
         }  # fmt: skip
@@ -105,7 +121,7 @@ def read_row(path: Path) -> ResultRow:
             f"{path} is damaged: {error}", hint="Delete that file and run the same command again."
         ) from error
     return ResultRow(
-        axes=Axes(int(facts["axes"][0]), int(facts["axes"][1]), float(facts["axes"][2])),
+        axes=Axes(*facts["axes"]),
         status=facts["status"],
         reason=facts["reason"],
         train=arrays["train"],

@@ -59,9 +59,9 @@ class RunFolder:
         row.write(self._row_path(row.axes))
 
     def rows(self) -> list[ResultRow]:
-        """Read all rows, by fraction (largest first), fold and seed."""
+        """Read all rows, by fraction (largest first), fold, seed and perturbation."""
         found = [read_row(path) for path in self.row_files()]
-        return sorted(found, key=lambda row: (-row.axes.fraction, row.axes.fold, row.axes.seed))
+        return sorted(found, key=_order)
 
     def row_files(self) -> list[Path]:
         """Return the files of all rows, sorted by name."""
@@ -125,6 +125,10 @@ class RunFolder:
 
     def _row_path(self, axes: Axes) -> Path:
         return self.path / ROWS / f"{axes.row_id}.safetensors"
+
+
+def _order(row: ResultRow) -> tuple[float, int, int, str]:
+    return -row.axes.fraction, row.axes.fold, row.axes.seed, row.axes.perturbed
 
 
 def dump(document: dict[str, Any]) -> str:

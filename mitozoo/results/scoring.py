@@ -11,14 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from mitozoo.data.splits import NotEnoughLabels, draw, smallest_fraction
+from mitozoo.results.breakdown import breakdown
+from mitozoo.results.conditions import Conditions
 from mitozoo.results.row import DONE, Axes, ResultRow, Rows
 from mitozoo.statistics.bootstrap import intervals
+from mitozoo.statistics.calibration import fit_temperature
 from mitozoo.statistics.controls import domain_prior, slide_prior, test_slide_rate
 from mitozoo.statistics.estimates import Basis, Estimate, MeanEstimate, ScoredRow
 from mitozoo.statistics.metrics import best_threshold
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     import pandas as pd
 
@@ -41,16 +44,22 @@ class CellColumns:
     groups: npt.NDArray[np.str_]
     slides: npt.NDArray[np.str_]
     domains: dict[str, npt.NDArray[np.str_]]
+    conditions: Conditions = Conditions()  # noqa: RUF009 - frozen
+
+    def trained_labels(self, seed: int) -> npt.NDArray[np.int8]:
+        """Return (n,) the labels as training and validation saw them."""
+        return self.conditions.trained_labels(self.labels, seed)
 
     @classmethod
-    def of(cls, table: pd.DataFrame) -> CellColumns:
-        """Take the columns of a cell table."""
+    def of(cls, table: pd.DataFrame, conditions: Conditions) -> CellColumns:
+        """Take the columns of a cell table, and under which conditions they were used."""
         names = [name for name in table.columns if name.startswith(DOMAIN_PREFIX)]
         return cls(
             labels=table["label"].to_numpy(dtype=np.int8),
             groups=table["group"].to_numpy(dtype=np.str_),
             slides=table["slide"].to_numpy(dtype=np.str_),
             domains={name.removeprefix(DOMAIN_PREFIX): table[name].to_numpy(dtype=np.str_) for name in names},
+            conditions=conditions,
         )
 
 
@@ -73,7 +82,7 @@ def labelled_rows(cells: CellColumns, train: Rows, axes: Axes, by: str) -> Rows:
 
 
 def score(cells: CellColumns, folds: Sequence[Fold], rows: Sequence[ResultRow]) -> dict[str, Any]:
-    """Return the parts 'scores', 'summary' and 'controls' of a result document.
+    """Return the parts 'scores', 'summary' and 'controls' of a result document, and those of `breakdown`.
 
     Args:
         cells: the run's cells.
@@ -81,15 +90,17 @@ def score(cells: CellColumns, folds: Sequence[Fold], rows: Sequence[ResultRow]) 
         rows: its rows, in the order of the document.
     """
     done = [row for row in rows if row.status == DONE]
+    heat = {row.axes.fit: temperature_of(cells, row) for row in done if row.axes == row.axes.fit}
     scored = [
-        ScoredRow(
-            row_id=row.axes.row_id, cell=row.test, scores=row.test_scores, threshold=row.threshold, fold=row.axes.fold,
-            seed=row.axes.seed, key=("model", row.axes.fraction),
-        )
+        _scored_row(row, heat, ("model", row.axes.fraction))
         for row in done
-    ]  # fmt: skip
+        if not row.axes.perturbed and folds[row.axes.fold].reference_for is None
+    ]
     tested = {row.axes.fold for row in done}
-    scored += [row for fold in folds if fold.index in tested for row in _control_rows(cells, fold)]
+    controlled = [fold for fold in folds if fold.index in tested and fold.reference_for is None]
+    others = [row for row in done if row.axes.perturbed or folds[row.axes.fold].reference_for is not None]
+    scored += [_scored_row(row, heat, ("other", row.axes.row_id)) for row in others]
+    scored += [row for fold in controlled for row in _control_rows(cells, fold)]
     estimated = intervals(
         scored, cells.labels, cells.groups, cells.slides, domains=cells.domains, replicates=REPLICATES,
         seed=INTERVAL_SEED,
@@ -100,6 +111,7 @@ def score(cells: CellColumns, folds: Sequence[Fold], rows: Sequence[ResultRow]) 
             _row_entry(cells, row, folds[row.axes.fold])
             | (
                 {
+                    "temperature": heat[row.axes.fit],
                     "interval": _basis(estimated.rows[row.axes.row_id].basis),
                     "metrics": _metrics(estimated.rows[row.axes.row_id].metrics),
                 }
@@ -119,14 +131,28 @@ def score(cells: CellColumns, folds: Sequence[Fold], rows: Sequence[ResultRow]) 
             for (kind, name), found in summaries.items()
             if kind == "control"
         },
+        **breakdown(cells, folds, done),
     }
+
+
+def _scored_row(row: ResultRow, heat: Mapping[Axes, float], key: tuple[Hashable, ...]) -> ScoredRow:
+    return ScoredRow(
+        row_id=row.axes.row_id, cell=row.test, scores=row.test_scores, threshold=row.threshold, fold=row.axes.fold,
+        seed=row.axes.seed, key=key, temperature=heat[row.axes.fit],
+    )  # fmt: skip
 
 
 def threshold_of(cells: CellColumns, row: ResultRow) -> float:
     """Return the threshold that a row's validation scores lead to; 0.5 where they cannot."""
     validation = np.concatenate(row.inner_parts) if row.inner_parts else np.empty(0, dtype=np.int64)
-    truth = cells.labels[validation]
+    truth = cells.trained_labels(row.axes.seed)[validation]
     return best_threshold(row.validation_scores, truth) if len(np.unique(truth)) == 2 else 0.5
+
+
+def temperature_of(cells: CellColumns, row: ResultRow) -> float:
+    """Return the temperature that a row's validation scores ask for; 1 where there are none."""
+    validation = np.concatenate(row.inner_parts) if row.inner_parts else np.empty(0, dtype=np.int64)
+    return fit_temperature(row.validation_scores, cells.trained_labels(row.axes.seed)[validation])
 
 
 def strongest_control(controls: dict[str, Any]) -> tuple[str, float]:
@@ -158,6 +184,7 @@ def _row_entry(cells: CellColumns, row: ResultRow, fold: Fold) -> dict[str, Any]
         "fold": axes.fold,
         "seed": axes.seed,
         "fraction": axes.fraction,
+        "perturbed": axes.perturbed,
         "status": row.status,
     }
     if row.status != DONE:

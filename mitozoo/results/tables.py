@@ -27,9 +27,11 @@ def cell_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def split_table(cell_ids: pd.Series[str], rows: Sequence[ResultRow]) -> pd.DataFrame:
-    """Return each row's cells with their role: 'inner-K' (held out in turn), 'validation', 'train' or 'test'."""
+    """Return each fit's cells with their role: 'inner-K' (held out in turn), 'validation', 'train' or 'test'."""
     parts: list[pd.DataFrame] = []
     for row in rows:
+        if row.axes.perturbed:  # a fit of its own it is not
+            continue
         role = np.full(len(cell_ids), "", dtype=object)
         role[row.train] = TRAIN
         for index, part in enumerate(row.inner_parts):
@@ -86,7 +88,7 @@ def rows_from_tables(
         raise VerificationError(f"{PREDICTIONS} holds scores that are no probabilities")
     rows = []
     for entry in entries:
-        axes = Axes(entry["fold"], entry["seed"], entry["fraction"])
+        axes = Axes(entry["fold"], entry["seed"], entry["fraction"], entry.get("perturbed", ""))
         if entry["status"] != DONE:
             rows.append(ResultRow(axes, entry["status"], entry["reason"]))
             continue
@@ -98,7 +100,7 @@ def rows_from_tables(
             if not scores.index.is_unique:
                 raise VerificationError(f"row {axes.row_id} scores a cell twice")
             role = split["role"].to_numpy(dtype=np.str_)
-            parts = tuple(np.sort(cells[role == name]) for name in _part_names(role))
+            parts = () if axes.perturbed else tuple(np.sort(cells[role == name]) for name in _part_names(role))
             test = np.sort(cells[role == TEST])
             held_out = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
             if len(scores) != len(held_out) + len(test):

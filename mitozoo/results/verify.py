@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mitozoo.data.splits import Fold, NotEnoughLabels, inner_folds, outer_folds
+from mitozoo.data.folds import make_folds
+from mitozoo.data.splits import Fold, NotEnoughLabels, held_out_parts
 from mitozoo.errors import MitozooError, StorageError, VerificationError
 from mitozoo.plugins.record import canonical_json
+from mitozoo.results.conditions import Conditions
 from mitozoo.results.row import DONE, ResultRow, read_row
 from mitozoo.results.run_folder import RESULT, ROWS, read_document, run_id
 from mitozoo.results.schema import violations
@@ -44,8 +46,9 @@ def verify(folder: Path) -> list[str]:
         _check_cells(table, document)
         _check_identity(document)
         rows = _rows(folder, table, document)
-        folds = _check_splits(CellColumns.of(table), table, rows, document)
-        _check_scores(CellColumns.of(table), folds, rows, document)
+        cells = CellColumns.of(table, Conditions.of(document))
+        folds = _check_splits(cells, table, rows, document)
+        _check_scores(cells, folds, rows, document)
     except (VerificationError, StorageError) as error:
         raise type(error)(f"{folder.name}: {error.message}") from error
     except (MitozooError, KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
@@ -99,7 +102,7 @@ def _check_identity(document: dict[str, Any]) -> None:
         "model": document["model"]["fingerprint"], "weights": document["model"]["weights_sha256"],
         "dataset": document["dataset"]["fingerprint"], "cells": document["dataset"]["cells_sha256"],
         "negatives": document["dataset"]["negatives"], "protocol": protocol["hash"],
-        "precision": document["precision"],
+        "precision": document["precision"], "conditions": document["conditions"],
     }  # fmt: skip
     for name, value in parts.items():
         _agree(f"{name} in the run's identity", value, identity[name])
@@ -134,16 +137,16 @@ def _check_splits(
 ) -> list[Fold]:
     """Repeat the outer folds, the draws of labels, the inner folds and the thresholds."""
     parameters = document["protocol"]["parameters"]
-    folds = outer_folds(
-        cells.labels, cells.groups, table["split"].to_numpy(dtype=np.str_), recipe=parameters["split"],
-        folds=parameters["outer_folds"], seed=parameters["split_seed"],
-    )  # fmt: skip
-    tested = len({row.axes.fold for row in rows})
-    marked = f"{tested} of {len(folds)} folds" in document["marks"]
-    _expect(marked == (tested < len(folds)), f"{tested} of {len(folds)} folds were tested, and the marks say otherwise")
+    official = table["split"].to_numpy(dtype=np.str_)
+    folds = make_folds(cells.labels, cells.groups, official, cells.domains, cells.conditions.recipe(parameters))
+    own = {fold.index for fold in folds if fold.reference_for is None}
+    tested = own & {row.axes.fold for row in rows}
+    words = f"{len(tested)} of {len(own)} folds"
+    marked = words in document["marks"]
+    _expect(marked == (len(tested) < len(own)), f"{words} were tested, and the marks say otherwise")
     for row in rows:
         _check_draw(cells, folds[row.axes.fold], row, parameters)
-        if row.status == DONE:
+        if row.status == DONE and not row.axes.perturbed:
             _agree(f"threshold of {row.axes.row_id}", threshold_of(cells, row), row.threshold)
     return folds
 
@@ -158,11 +161,12 @@ def _check_draw(cells: CellColumns, fold: Fold, row: ResultRow, parameters: dict
     _agree(f"status of {name}", DONE, row.status)
     _expect(np.array_equal(row.test, fold.test), f"test cells of {name} are not the protocol's")
     _expect(np.array_equal(row.train, drawn), f"training cells of {name} are not the protocol's")
-    parts = inner_folds(
-        cells.labels, cells.groups, drawn, folds=parameters["inner_folds"], seed=parameters["split_seed"]
-    )
-    if parameters["kind"] == "end-to-end":  # training validates on the first part alone
-        parts = parts[:1]
+    if row.axes.perturbed:
+        return
+    parts = held_out_parts(
+        cells.trained_labels(row.axes.seed), cells.groups, drawn, kind=parameters["kind"], folds=parameters["inner_folds"],
+        seed=parameters["split_seed"],
+    )  # fmt: skip
     same = len(parts) == len(row.inner_parts) and all(map(np.array_equal, parts, row.inner_parts))
     _expect(same, f"inner folds of {name} are not the protocol's")
 

@@ -55,7 +55,7 @@ def intervals(
     on the tested groups and the seed alone: models tested on the same cells share them.
 
     Args:
-        rows: the fits; rows with the same cells, scores and threshold are computed once.
+        rows: the fits; rows with the same cells, scores, threshold and temperature are computed once.
         labels: (N,) 0 or 1, of the run's cell table.
         groups: (N,) names or codes of what is drawn.
         slides: (N,) names or codes; a slide lies in one group.
@@ -80,11 +80,10 @@ def intervals(
 
 
 class _Run:
-    """The tested cells, and each distinct fit on them once."""
+    """The tested cells, and how intervals are made on them."""
 
     def __init__(self, table: TestedCells, method: str | None) -> None:
         self._table, self._method = table, method
-        self._fits: dict[tuple[bytes, bytes, float], Fit] = {}
 
     def row(self, row: ScoredRow) -> RowIntervals:
         values, limits, basis = self._estimate([row])
@@ -100,14 +99,8 @@ class _Run:
             means[name] = MeanEstimate(_known(mean), low, high, _known(spread.get(name)), *counts)
         return SummaryIntervals(means, replace(basis, note="; ".join(filter(None, (basis.note, about_training)))))
 
-    def _fit(self, row: ScoredRow) -> Fit:
-        same = (row.cell.tobytes(), row.scores.tobytes(), row.threshold)
-        if same not in self._fits:
-            self._fits[same] = Fit(self._table, row)
-        return self._fits[same]
-
     def _estimate(self, rows: Sequence[ScoredRow]) -> tuple[dict[str, float], dict[str, Ends], Basis]:
-        fits = [self._fit(row) for row in rows]
+        fits = [self._table.fit(row) for row in rows]
         cells = np.unique(np.concatenate([row.cell for row in rows]))
         groups, sizes = np.unique(self._table.groups[cells], return_counts=True)
         effective = effective_groups(sizes)
@@ -153,7 +146,7 @@ class _Run:
         """Return the sd over seeds of the mean over folds, or nothing and why."""
         by_seed: dict[int, dict[int, Fit]] = {}
         for row in rows:
-            by_seed.setdefault(row.seed, {})[row.fold] = self._fit(row)
+            by_seed.setdefault(row.seed, {})[row.fold] = self._table.fit(row)
         first, *others = by_seed.values()
         if not others:
             return {}, ""

@@ -22,6 +22,7 @@ class ScoredRow:
         threshold: from where on a score is called positive.
         fold, seed: the axes that a summary averages over.
         key: all other axes; rows of one key make one summary, such as (fraction, train_domain, test_domain).
+        temperature: fitted on validation cells; 1 where there is none.
     """
 
     row_id: str
@@ -31,6 +32,7 @@ class ScoredRow:
     fold: int
     seed: int
     key: tuple[Hashable, ...] = ()
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True)

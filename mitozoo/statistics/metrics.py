@@ -9,10 +9,10 @@ import numpy as np
 
 from mitozoo.errors import DataError
 from mitozoo.statistics.arrays import ONCE, Floats, codes
-from mitozoo.statistics.calibration import calibration_line
+from mitozoo.statistics.calibration import at_temperature, calibration_line
 from mitozoo.statistics.pairs import PairsWithin, WithinDomain, WithinSlides
-from mitozoo.statistics.ranking import EqualMass, Ranking
-from mitozoo.statistics.sums import AT_THRESHOLD, Sums
+from mitozoo.statistics.ranking import PREVALENCES, EqualMass, Ranking
+from mitozoo.statistics.sums import AT_THRESHOLD, TEMPERED, Sums
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
     from mitozoo.statistics.arrays import Codes
 
-_ERRORS = ("brier", "log_loss", "ece", "ece_mass")
+_ERRORS = tuple(f"{name}{ending}" for ending in ("", TEMPERED) for name in ("brier", "log_loss", "ece", "ece_mass"))
 #: Metrics that every replicate has.
 REPLICATED: tuple[str, ...] = (
     "auroc",
     "average_precision",
+    *(f"ap@{prevalence:.2f}" for prevalence in PREVALENCES),
     "within_slide_auroc",
     "within_slide_auroc_macro",
     *AT_THRESHOLD,
@@ -37,13 +38,13 @@ REPLICATED: tuple[str, ...] = (
     *_ERRORS,
 )
 #: Metrics that need a fit of their own: values without intervals, as a thousand refits would cost more than all else.
-POINT_ONLY: tuple[str, ...] = ("calibration_slope", "calibration_intercept")
+POINT_ONLY: tuple[str, ...] = ("calibration_slope", "calibration_intercept", f"calibration_slope{TEMPERED}")
 METRICS: tuple[str, ...] = REPLICATED + POINT_ONLY
 
 #: 'unit': 0 to 1; 'symmetric': -1 to 1; 'positive': 0 and up; 'real': any number.
 RANGES: Mapping[str, str] = MappingProxyType(
     dict.fromkeys(REPLICATED, "unit")
-    | {"mcc": "symmetric", "mcc_at_half": "symmetric", "log_loss": "positive"}
+    | {"mcc": "symmetric", "mcc_at_half": "symmetric", "log_loss": "positive", f"log_loss{TEMPERED}": "positive"}
     | dict.fromkeys(POINT_ONLY, "real")
 )
 _ENDS = {"unit": (0.0, 1.0), "symmetric": (-1.0, 1.0), "positive": (0.0, np.inf), "real": (-np.inf, np.inf)}
@@ -69,6 +70,7 @@ def compute(
     *,
     slides: ArrayLike,
     threshold: float,
+    temperature: float = 1.0,
     domains: Mapping[str, ArrayLike] | None = None,
     weights: ArrayLike | None = None,
     groups: ArrayLike | None = None,
@@ -82,6 +84,7 @@ def compute(
         labels: (n,) 0 or 1.
         slides: (n,) names or codes; pairs of one slide make the within-slide metrics.
         threshold: from where on a score is called positive.
+        temperature: of the probabilities that the metrics `..._after_temperature` are made of.
         domains: name of a domain -> (n,) its values; each adds `domain_macro_<name>_auroc`.
         weights: (B, G) how many copies of each group a replicate holds; without `groups` (B, n), of each cell.
             None: one row, every cell once, and only then the metrics of `POINT_ONLY`.
@@ -100,9 +103,10 @@ def compute(
         units = 1 + (np.arange(len(chances)) if groups is None else np.asarray(groups, dtype=np.intp))
         if units.shape != chances.shape or units.min() < 1 or units.max() >= copies.shape[1]:
             raise ValueError("each cell needs one group, and each group one column of the weights")
+    tempered = None if temperature == 1 else at_temperature(chances, temperature)
     parts: list[_Part] = [
-        Sums(chances, positive, units, threshold),
-        EqualMass(chances, positive, units),
+        Sums(chances, positive, units, threshold, tempered),
+        EqualMass(chances, positive, units, tempered),
         WithinSlides(chances, positive, units, codes(slides), whole=not by_cell),
         *(WithinDomain(name, chances, positive, units, codes(values)) for name, values in (domains or {}).items()),
     ]
@@ -120,7 +124,9 @@ def compute(
     for name in {*REPLICATED, *found} - _ONE_CLASS_WILL_DO:
         found[name] = np.where(undefined, np.nan, found.get(name, np.nan))
     if weights is None:
-        found |= {name: np.array([x]) for name, x in zip(POINT_ONLY, calibration_line(chances, positive), strict=True)}
+        slope, intercept = calibration_line(chances, positive)
+        line = (slope, intercept, slope * temperature)  # dividing the log odds turns the line, and keeps its intercept
+        found |= {name: np.array([value]) for name, value in zip(POINT_ONLY, line, strict=True)}
     ordered = [name for name in METRICS if name in found] + [name for name in found if name not in METRICS]
     return {name: np.clip(found[name], *_ENDS[metric_range(name)]) for name in ordered}  # sums of fractions round
 

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mitozoo.statistics.arrays import OrderedCells, Workspace, count_below
+from mitozoo.statistics.sums import TEMPERED
 
 if TYPE_CHECKING:
     from mitozoo.statistics.arrays import Codes, Floats
 
 EQUAL_MASS_BINS = 15
+#: Prevalences that average precision is also stated at: the least positive of the sets (10 %), and a screening task.
+PREVALENCES = (0.10, 0.02)
 
 
 class Ranking:
@@ -56,6 +59,10 @@ class Ranking:
             "auroc": 1 - lost / (positives * negatives),
             "average_precision": self._average_precision(found, true, false) / positives,
         }
+        for prevalence in PREVALENCES:  # the positives keep their weight 1, the negatives share the rest
+            weight = (1 - prevalence) / prevalence * positives / negatives
+            weighted = np.multiply(false, weight, out=self._work.array("weighted", *false.shape))
+            values[f"ap@{prevalence:.2f}"] = self._average_precision(found, true, weighted) / positives
         for level in (90, 95):
             # Of the thresholds that reach the level, the best; one lies above all scores, where sensitivity is 0.
             allowed = np.nextafter(negatives * (100 - level) / 100, np.inf)
@@ -96,21 +103,25 @@ class EqualMass:
 
     Args:
         scores, positive, units: as for `Ranking`, but one class will do.
+        tempered: (n,) the scores after a temperature, which keeps their order; None where it changes nothing.
     """
 
-    def __init__(self, scores: Floats, positive: Floats, units: Codes) -> None:
+    def __init__(self, scores: Floats, positive: Floats, units: Codes, tempered: Floats | None = None) -> None:
         falling = np.argsort(-scores, kind="stable")
         self._cells = OrderedCells(units[falling])
-        self._residual = self._cells.lay_out((positive - scores)[falling])[:, None]
+        versions = [scores] if tempered is None else [scores, tempered]
+        self._residuals = [self._cells.lay_out((positive - each)[falling])[:, None] for each in versions]
         self._steps = self._cells.rows(np.flatnonzero(np.append(np.diff(scores[falling]) != 0, True)))
         self._work = Workspace()
 
     def metrics(self, weights: Floats) -> dict[str, Floats]:
-        """Return the error, (b,), for weights (b, units)."""
+        """Return the error, raw and after the temperature, (b,) each, for weights (b, units)."""
         mass = self._work.rows("mass", weights.T, self._cells.units)
-        residual = np.multiply(mass, self._residual, out=self._work.array("residual", *mass.shape))
+        residuals = [
+            self._cells.accumulate(np.multiply(mass, each, out=self._work.array(f"residual {k}", *mass.shape)))
+            for k, each in enumerate(self._residuals)
+        ]
         self._cells.accumulate(mass)
-        self._cells.accumulate(residual)
         total, every = mass[self._steps[-1]], np.arange(len(weights))
 
         def before(sums: Floats, steps: Codes) -> Floats:
@@ -121,5 +132,8 @@ class EqualMass:
 
         edges = np.arange(1, EQUAL_MASS_BINS)[:, None] * (2 * total) / EQUAL_MASS_BINS
         steps = count_below(twice_the_middle, len(self._steps), edges)
-        by_bin = np.diff(before(residual, steps), axis=0, prepend=0, append=residual[self._steps[-1:]])
-        return {"ece_mass": np.abs(by_bin).sum(axis=0) / total}
+        errors = []
+        for residual in residuals:
+            by_bin = np.diff(before(residual, steps), axis=0, prepend=0, append=residual[self._steps[-1:]])
+            errors.append(np.abs(by_bin).sum(axis=0) / total)
+        return {"ece_mass": errors[0], f"ece_mass{TEMPERED}": errors[-1]}

@@ -60,6 +60,14 @@ class TestedCells:
         self.groups = np.full(len(self.labels), -1)
         self.groups[tested] = codes(np.asarray(groups)[tested])
         self.replicates, self.seed = replicates, seed
+        self._fits: dict[tuple[bytes, bytes, float, float], Fit] = {}
+
+    def fit(self, row: ScoredRow) -> Fit:
+        """Return what a row scores; rows with the same cells, scores, threshold and temperature are computed once."""
+        same = (row.cell.tobytes(), row.scores.tobytes(), row.threshold, row.temperature)
+        if same not in self._fits:
+            self._fits[same] = Fit(self, row)
+        return self._fits[same]
 
     @cached_property
     def draws(self) -> NDArray[np.int64]:
@@ -103,6 +111,7 @@ class Fit:
             table.labels[cell],
             slides=table.slides[cell],
             threshold=self._row.threshold,
+            temperature=self._row.temperature,
             domains={name: values[cell] for name, values in table.domains.items()},
             weights=weights,
             groups=self._own,

@@ -1,6 +1,6 @@
 """AMi-Br (Bertram et al. 2025): atypical against normal mitotic figures of human breast cancer, as released patches."""
 
-from mitozoo import CellTable, DatasetSpec, MppByDomain, SlideNames, hookimpl
+from mitozoo import CellTable, Crosswalk, DatasetSpec, MppByDomain, SlideNames, hookimpl
 
 AMI_BR = DatasetSpec(
     name="ami-br",
@@ -40,7 +40,14 @@ AMI_BR = DatasetSpec(
     negatives_origin="every cell is a mitotic figure by the labels of MIDOG21 or TUPAC16 (alternative labels); "
     "the negatives are those that most of three experts called normal",
     labelled_by="three experts, each with a vote on every cell; majority",
+    voters=3,
+    independent_votes=True,
     derived_from=("midog21", "tupac16-al"),
+    crosswalks=(
+        Crosswalk(dataset="midog21", ours=r"MIDOG21/(?P<key>\d+)\.tiff", theirs=r"(?P<key>\d+)"),
+        # slides are the cases' stitched tiles
+        Crosswalk(dataset="tupac16-al", ours=r"TUPAC16/(?P<key>\d+)_stitched\d+\.tif", theirs=r"(?P<key>\d+)"),
+    ),
 )
 
 

@@ -1,43 +1,57 @@
 """AtNorM-Br and AtNorM-MD (Banerjee et al. 2026): atypical against normal mitotic figures, as released patches."""
 
-from mitozoo import DatasetSpec, PatchFolder, hookimpl
+from mitozoo import CellTable, DatasetSpec, PatchFolder, hookimpl
 
+LABELS = {"Atypical": "positive", "Normal": "hard"}
+REFERENCE = "https://doi.org/10.59275/j.melba.2026-a3eb"
+NEGATIVES_ORIGIN = "every cell is a mitotic figure of its source; the negatives are those called normal"
 NO_SLIDE = "its patches do not tell slide or case, so that no split of it can be shown free of leaks"
 
-
-def patches(name: str, folder: str, *, title: str, derived_from: tuple[str, ...], labelled_by: str) -> DatasetSpec:
-    """Return one of the two sets; both are released in the same way."""
-    return DatasetSpec(
-        name=name,
-        title=title,
-        cells=PatchFolder(path=folder),
-        labels={"Atypical": "positive", "Normal": "hard"},
-        positive_class="atypical mitotic figure",
-        negative_class="normal mitotic figure",
-        group="slide",
-        mpp=None,
-        license="MIT",
-        reference="https://doi.org/10.59275/j.melba.2026-a3eb",
-        negatives_origin="every cell is a mitotic figure of its source; the negatives are those called normal",
-        labelled_by=labelled_by,
-        derived_from=derived_from,
-        not_for_eval=NO_SLIDE,
-    )
-
-
-ATNORM_BR = patches(
-    "atnorm-br",
-    "AtNorM-Br",
+ATNORM_BR = DatasetSpec(
+    name="atnorm-br",
     title="AtNorM-Br: atypical against normal mitotic figures, human breast cancer of TCGA",
-    derived_from=("tcga",),
+    cells=PatchFolder(path="AtNorM-Br"),
+    labels=LABELS,
+    positive_class="atypical mitotic figure",
+    negative_class="normal mitotic figure",
+    group="slide",
+    mpp=None,
+    patch_px=128,
+    license="MIT",
+    reference=REFERENCE,
+    negatives_origin=NEGATIVES_ORIGIN,
     labelled_by="experts; the single votes are not released",
+    voters=0,
+    cohorts=("tcga",),
+    not_for_eval=NO_SLIDE,
 )
-ATNORM_MD = patches(
-    "atnorm-md",
-    "AtNorM-MD",
+ATNORM_MD = DatasetSpec(
+    name="atnorm-md",
     title="AtNorM-MD: atypical against normal mitotic figures, several tumours of MIDOG++",
-    derived_from=("midogpp", "midog22", "midog21"),
+    cells=CellTable(
+        path="AtNorM-MD_expert_votes.csv",
+        cell_id="{Majority}/{Filename}",
+        slide="",
+        file="AtNorM-MD/{Majority}/{Filename}",
+        x="",
+        y="",
+        label="{Majority}",
+        votes=("Expert_1", "Expert_2", "Expert_3", "Expert_4", "Expert_5"),
+    ),
+    labels=LABELS,
+    positive_class="atypical mitotic figure",
+    negative_class="normal mitotic figure",
+    group="slide",
+    mpp=None,
+    patch_px=128,
+    license="MIT",
+    reference=REFERENCE,
+    negatives_origin=NEGATIVES_ORIGIN,
     labelled_by="five experts, each with a vote on every cell, in a table beside the patches; majority",
+    voters=5,
+    independent_votes=True,
+    derived_from=("midogpp", "midog22", "midog21"),
+    not_for_eval=NO_SLIDE,
 )
 
 

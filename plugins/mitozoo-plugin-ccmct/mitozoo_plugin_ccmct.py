@@ -1,6 +1,6 @@
 """CCMCT (Bertram et al. 2019): mitotic figures of canine mast cell tumour, 32 whole slides, three labellings."""
 
-from mitozoo import DatasetSpec, SlideRunnerDatabase, hookimpl
+from mitozoo import Crosswalk, DatasetSpec, SlideRunnerDatabase, hookimpl
 
 LABELS = {
     "1": "other",
@@ -44,6 +44,8 @@ def variant(
         negatives_origin=negatives_origin,
         labelled_by=labelled_by,
         not_for_eval=not_for_eval,
+        derived_from=() if labelling == "ODAEL" else ("ccmct",),
+        crosswalks=() if labelling == "ODAEL" else (Crosswalk(dataset="ccmct"),),  # the same slides, by the same names
     )
 
 

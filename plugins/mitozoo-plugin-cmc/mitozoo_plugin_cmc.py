@@ -1,6 +1,6 @@
 """CMC (Aubreville et al. 2020): mitotic figures of canine mammary carcinoma, 21 whole slides, three labellings."""
 
-from mitozoo import DatasetSpec, SlideRunnerDatabase, hookimpl
+from mitozoo import Crosswalk, DatasetSpec, SlideRunnerDatabase, hookimpl
 
 #: 7 of 21; one slide is one case. As in the paper; by the authors' erratum of August 2021 its own evaluation had
 #: 4eee7b944ad5e46c60ce in training and fa4959e484beec77543b among these.
@@ -30,6 +30,8 @@ def variant(name: str, labelling: str, *, title: str, negatives_origin: str, lab
         reference="https://doi.org/10.1038/s41597-020-00756-z",
         negatives_origin=negatives_origin,
         labelled_by=labelled_by,
+        derived_from=() if name == "cmc" else ("cmc",),
+        crosswalks=() if name == "cmc" else (Crosswalk(dataset="cmc"),),  # the same slides, by the same names
     )
 
 

@@ -35,7 +35,7 @@ GPFM = ModelSpec(
     # The last one was seen by a teacher.
     pretraining=(
         "tcga", "cptac", "gtex", "midog21", "midog22", "aggc2022", "bach", "bcnb", "bracs", "camelyon", "dhmc", "dlbcl",
-        "huncrc", "nadt-prostate", "ovarian-bevacizumab-response", "paip", "panda", "ubc-ocean", "mass-100k",
+        "huncrc", "nadt-prostate", "ovarian-bevacizumab-response", "paip", "panda", "ubc-ocean", "mass-100k", "others",
     ),
     lora_targets=("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"),
     unverified=("pretraining",),

@@ -1,6 +1,6 @@
 """The MIDOG family: MIDOG 2021, 2022, MIDOG++, and the atypical mitotic figures of MIDOG 2025."""
 
-from mitozoo import CellTable, DatasetSpec, MidogJson, MppByDomain, SlideNames, SlideTable, hookimpl
+from mitozoo import CellTable, Crosswalk, DatasetSpec, MidogJson, MppByDomain, SlideNames, SlideTable, hookimpl
 
 CLASS_NAMES = {"1": "mitotic figure|mitose", "2": "not mitotic figure|hard negative"}
 LABELS = {"1": "positive", "2": "hard"}
@@ -19,18 +19,15 @@ BREAST_SCANNERS = {
 }
 
 
-def midogpp_image(midog22_image: int) -> int:
-    """Return the number in MIDOG++ of a labelled image of MIDOG 2022; 355 to 405, unlabelled there, have none.
-
-    Found by matching coordinates; MIDOG++ has two hard negatives fewer, and no matched label differs.
-    """
-    if not 1 <= midog22_image <= 354:
-        raise ValueError(f"image {midog22_image} is none of the 354 labelled images of MIDOG 2022")
-    if midog22_image <= 150:
-        return midog22_image
-    if midog22_image <= 346:
-        return midog22_image + 50
-    return 397 if midog22_image == 354 else midog22_image + 51
+NUMBER = r"(?P<key>\d+)"  # a case bears its image's number
+#: Found by matching coordinates; MIDOG++ has two hard negatives fewer, and no matched label differs. Images 355 to 405,
+#: without labels in MIDOG 2022, are looked for in vain.
+MIDOG22_IN_MIDOGPP = Crosswalk(
+    dataset="midog22",
+    ours=NUMBER,
+    theirs=NUMBER,
+    renumbered=((1, 150, 1), (151, 346, 201), (347, 353, 398), (354, 354, 397)),
+)
 
 
 MIDOG21 = DatasetSpec(
@@ -47,6 +44,7 @@ MIDOG21 = DatasetSpec(
     reference="https://doi.org/10.1016/j.media.2022.102699",
     negatives_origin=NEGATIVES_ORIGIN,
     labelled_by=LABELLED_BY,
+    voters=0,
 )
 
 MIDOG22 = DatasetSpec(
@@ -83,7 +81,9 @@ MIDOG22 = DatasetSpec(
     reference="https://doi.org/10.5281/zenodo.6547151",
     negatives_origin=NEGATIVES_ORIGIN,
     labelled_by=LABELLED_BY,
+    voters=0,
     derived_from=("midog21",),
+    crosswalks=(Crosswalk(dataset="midog21", ours=NUMBER, theirs=NUMBER, renumbered=((1, 150, 1),)),),
 )
 
 MIDOGPP = DatasetSpec(
@@ -110,7 +110,12 @@ MIDOGPP = DatasetSpec(
     reference="https://doi.org/10.1038/s41597-023-02327-4",
     negatives_origin=NEGATIVES_ORIGIN,
     labelled_by=LABELLED_BY,
+    voters=3,  # the third one decides: of every cell with three, the label is the third
     derived_from=("midog21", "midog22"),
+    crosswalks=(
+        Crosswalk(dataset="midog21", ours=NUMBER, theirs=NUMBER, renumbered=((1, 200, 1),)),
+        MIDOG22_IN_MIDOGPP,
+    ),
 )
 
 MIDOG25_ATYPICAL = DatasetSpec(
@@ -136,6 +141,7 @@ MIDOG25_ATYPICAL = DatasetSpec(
     reference="https://doi.org/10.5281/zenodo.16044804",
     negatives_origin="every cell is a mitotic figure of MIDOG++; the negatives are those that most called normal",
     labelled_by="experts, by majority; the single votes are not released",
+    voters=0,
     derived_from=("midogpp", "midog22", "midog21", "ami-br"),
 )
 

@@ -18,6 +18,7 @@ OMG_OCTO = DatasetSpec(
     reference="https://doi.org/10.5281/zenodo.16107743",
     negatives_origin="mitotic figures that were not called atypical",
     labelled_by="not told",
+    voters=0,
     not_for_eval="which of its patches are of one slide or case is not established, nor is their size",
 )
 

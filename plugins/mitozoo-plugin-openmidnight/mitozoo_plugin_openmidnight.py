@@ -58,7 +58,8 @@ OPENPATH = dataclasses.replace(
     preprocessing=dataclasses.replace(OPENMIDNIGHT.preprocessing, resize="short-side", mpp_basis="stated"),
     reference="https://github.com/taejoon89/openpath",
     gated=False,
-    pretraining=("tcga", "tcia", "gtex", "camelyon", "acrobat", "surgen"),  # "public slides only", these among them
+    # "public slides only", these among them
+    pretraining=("tcga", "tcia", "gtex", "camelyon", "acrobat", "surgen", "others"),
     unverified=("pretraining", "preprocessing.resize", "preprocessing.interpolation"),
 )
 

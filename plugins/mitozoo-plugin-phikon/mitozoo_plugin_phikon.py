@@ -54,7 +54,7 @@ PHIKON_V2 = ModelSpec(
     license=LICENSE,
     reference="https://arxiv.org/abs/2409.09173",
     parameters=303_351_808,
-    pretraining=("tcga", "cptac", "gtex", "pancan-xl"),  # PANCAN-XL: more than 100 public cohorts, these among them
+    pretraining=("tcga", "cptac", "gtex", "pancan-xl", "others"),  # PANCAN-XL: over 100 public cohorts
     requires=REQUIRES,
     unverified=("preprocessing.resize", "preprocessing.interpolation"),
 )  # fmt: skip

@@ -24,6 +24,8 @@ TUPAC16_AL = DatasetSpec(
     reference="https://doi.org/10.1007/978-3-030-61166-8_22",
     negatives_origin="cells that an expert or a detector took for a mitotic figure and the agreed label did not",
     labelled_by="two experts, blinded, also on the cells that a detector added",
+    voters=0,
+    cohorts=("tupac16",),
 )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from mitozoo import storage
@@ -96,11 +99,6 @@ def test_the_window_follows_each_slides_microns_per_pixel(tmp_path, make_spec, w
     assert plan.read(0).shape == (243, 243, 3)
     np.testing.assert_array_equal(plan.read(1), field[94:206, 94:206])
     assert not plan.beyond_border.any()
-    told = plan_patches(
-        cells_at(tmp_path, make_spec, [("fine.tif", 150, 150), ("coarse.tif", 9, 9)], mpp=0.25), WINDOW, target_px=224
-    )
-    assert told.side_px.tolist() == [224, 224], "what the dataset states goes before what the file states"
-    assert told.beyond_border.tolist() == [False, True]
 
 
 def test_no_microns_per_pixel_is_a_refusal(tmp_path, make_spec):
@@ -113,13 +111,90 @@ def test_no_microns_per_pixel_is_a_refusal(tmp_path, make_spec):
     assert "--mpp" in caught.value.hint
 
 
-@pytest.mark.parametrize(("x", "y"), [(-0.1, 5), (300, 5), (5, 200), (5, -1e300), (1e18, 5)])
-def test_a_cell_outside_its_slide_is_named(tmp_path, make_spec, x, y):
+@pytest.mark.parametrize(("x", "y"), [(-112.6, 5), (412, 5), (5, 312), (5, -1e300), (1e18, 5)])
+def test_a_cell_whose_window_shows_nothing_of_its_slide_is_named(tmp_path, make_spec, x, y):
     Image.new("RGB", (300, 200)).save(tmp_path / "a.png")
     cells = cells_at(tmp_path, make_spec, [("a.png", 299.9, 0), ("a.png", x, y)])
-    with pytest.raises(DataError, match=r"cell c01 .* lies at \(.*\), outside its slide a.png of 300 x 200 px"):
+    said = r"cell c01 .* lies at \(.*\), outside its slide a.png of 300 x 200 px by more than half a window$"
+    with pytest.raises(DataError, match=said):
         plan_patches(cells, WINDOW, target_px=224)
     assert len(plan_patches(cells.take(np.array([0])), WINDOW, target_px=224)) == 1
+
+
+def test_cells_a_little_outside_are_kept_and_told(tmp_path, make_spec):
+    """As MIDOG++'s cells 15363 (x = -2) and 15728 (y = -5): their windows show tissue."""
+    pixels = RNG.integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    places = [(-2, 80), (80, -5), (299.9, 199.9), (300, 5), (411, 311), (-111, -111)]
+    plan = plan_patches(cells_at(tmp_path, make_spec, [("a.png", *at) for at in places]), WINDOW, target_px=224)
+    assert plan.centred_outside.tolist() == [True, True, False, True, True, True]
+    assert plan.beyond_border.all()
+    assert plan.findings()["cells_centred_outside"] == {"cells": 5, "first": ["c00", "c01", "c03", "c04", "c05"]}
+    assert plan.notes() == ["5 cells are centred outside their slide, by less than half a window; they are kept"]
+    padded = np.pad(pixels, ((400, 400), (400, 400), (0, 0)), mode="symmetric")
+    for row, (x, y) in enumerate(places):
+        left, top = (int(np.floor(at - 112 + 0.5)) + 400 for at in (x, y))
+        np.testing.assert_array_equal(plan.read(row), padded[top : top + 224, left : left + 224])
+
+
+EDGES = {"reflect": "symmetric", "black": "constant"}
+
+
+@given(
+    places=st.lists(st.tuples(st.floats(-29, 129), st.floats(-29, 109)), min_size=2, max_size=12),
+    window=st.integers(2, 70), edge=st.sampled_from(sorted(EDGES)), kind=st.sampled_from(["png", "tif"]),
+)  # fmt: skip
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_windows_near_and_beyond_the_border_are_numpys(tmp_path, make_spec, write_tiff, places, window, edge, kind):
+    """Every window that shows anything of its slide is what a padded copy of the slide shows; others are refused."""
+    pixels = np.random.default_rng(3).integers(0, 256, (80, 100, 3), dtype=np.uint8)
+    if not (tmp_path / f"s.{kind}").exists():
+        Image.fromarray(pixels).save(tmp_path / "s.png")
+        write_tiff(tmp_path / "s.tif", [pixels], 1.0)
+    cells = cells_at(tmp_path, make_spec, [(f"s.{kind}", *at) for at in places], mpp=1.0)
+    corners = [[int(np.floor(at - window / 2 + 0.5)) for at in place] for place in places]
+    if any(not (-window < left < 100 and -window < top < 80) for left, top in corners):
+        with pytest.raises(DataError, match="by more than half a window"):
+            plan_patches(cells, Geometry(float(window), edge), target_px=window)
+        return
+    plan = plan_patches(cells, Geometry(float(window), edge), target_px=window)
+    padded = np.pad(pixels, ((200, 200), (200, 200), (0, 0)), mode=EDGES[edge])
+    for row, (left, top) in enumerate(corners):
+        expected = padded[top + 200 : top + 200 + window, left + 200 : left + 200 + window]
+        np.testing.assert_array_equal(plan.read(row), expected)
+        assert plan.beyond_border[row] == (min(left, top) < 0 or left + window > 100 or top + window > 80)
+    outside = [not (0 <= x < 100 and 0 <= y < 80) for x, y in places]
+    assert plan.centred_outside.tolist() == outside
+
+
+def test_microns_per_pixel_are_the_files_then_the_datasets_then_the_users(tmp_path, make_spec, write_tiff):
+    field = RNG.integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    for name, stated in (("a.tif", 0.23), ("b.tif", 0.252), ("c.tif", None), ("d.tif", 352.8)):
+        write_tiff(tmp_path / name, [field], stated)
+    Image.fromarray(field).save(tmp_path / "e.png", dpi=(72, 72))
+    Image.fromarray(field).save(tmp_path / "f.tif", dpi=(72, 72))  # without tiles, 353 um/px: a printer's
+    names = ["a.tif", "b.tif", "c.tif", "d.tif", "e.png", "f.tif"]
+    cells = cells_at(tmp_path, make_spec, [(name, 150, 150) for name in [*names, "a.tif"]])
+    plan = plan_patches(cells, WINDOW, target_px=224)
+    np.testing.assert_allclose(plan.mpp, [0.23, 0.252, 0.25, 0.25, 0.25, 0.25, 0.23], rtol=1e-5)
+    [told] = plan.findings()["mpp_disagreements"]
+    assert (told["slide"], told["dataset"]) == ("a.tif", 0.25)
+    assert told["file"] == pytest.approx(0.23, rel=1e-5)
+    [note] = plan.notes()
+    assert "1 slides state other microns per pixel than the dataset, such as a.tif: 0.23, not 0.25" in note
+    named = plan_patches(
+        read_cells(cells.spec, tmp_path, mpp=0.5), WINDOW, target_px=224, mpp_named=True
+    )  # the user's own word
+    assert named.mpp.tolist() == [0.5] * 7
+    assert named.mpp_disagreements == ()
+
+
+def test_pixels_that_are_not_square_need_the_users_word(tmp_path, make_spec, write_tiff):
+    write_tiff(tmp_path / "s.tif", [np.zeros((300, 300, 3), np.uint8)], (0.25, 0.27))
+    cells = cells_at(tmp_path, make_spec, [("s.tif", 150, 150), ("s.tif", 9, 9)])
+    with pytest.raises(DataError, match="its pixels are not square"):
+        plan_patches(cells, WINDOW, target_px=224)
+    assert plan_patches(cells, WINDOW, target_px=224, mpp_named=True).mpp.tolist() == [0.25, 0.25]
 
 
 def test_unreadable_slides_stop_the_plan_or_are_skipped_and_recorded(tmp_path, make_spec):
@@ -175,6 +250,16 @@ def test_released_patches_are_read_whole(patches):
 def test_a_smaller_window_is_the_middle_of_a_patch(patches):
     plan = plan_patches(patches, Geometry(8.0, "reflect"), target_px=224)
     np.testing.assert_array_equal(plan.read(2), pixels_of(patches, 2)[16:48, 16:48])
+
+
+def test_a_released_patchs_own_resolution_is_whoevers_cropped_it(patches, tmp_path):
+    for number in range(4):
+        pixels = pixels_of(patches, number)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.tif", dpi=(101_600, 101_600))  # 0.25 um/px would be right
+    table = patches.table.assign(file=[f"{number}.tif" for number in range(4)], mpp=0.5)
+    plan = plan_patches(dataclasses.replace(patches, table=table), Geometry(None, "reflect"), target_px=224)
+    assert plan.mpp.tolist() == [0.5] * 4
+    assert plan.mpp_disagreements == ()
 
 
 def test_a_larger_window_needs_an_edge_rule_by_name(patches):

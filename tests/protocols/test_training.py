@@ -337,7 +337,7 @@ def test_mixed_precision_trains_and_resumes(tmp_path, precision):
 def test_without_validation_the_last_epoch_of_the_first_rate_is_tested_and_flagged(tmp_path):
     patches, labels, _ = cells()
     groups = np.full(60, "one slide")
-    prediction = fine_tune.fit_end_to_end(
+    prediction = fine_tune.fit_network(
         protocol(learning_rates=TWO_RATES, epochs=3), load, patches, labels, groups, np.arange(44), np.arange(44, 60),
         seed=0, device="cpu", precision="fp32", checkpoint=tmp_path / "c.pt",
     )  # fmt: skip
@@ -358,7 +358,7 @@ def test_probe_and_training_use_the_same_cells_and_the_first_inner_fold_validate
     embeddings = patches.reshape(60, -1)[:, ::9].astype(np.float32)
     probe = LinearProbe(name="probe", version=1, title="", inner_folds=3)
     probed = fit_linear_probe(probe, embeddings, labels, groups, train, np.arange(44, 60))
-    trained = fine_tune.fit_end_to_end(
+    trained = fine_tune.fit_network(
         protocol(epochs=1), load, patches, labels, groups, train, np.arange(44, 60), seed=1, device="cpu",
         precision="fp32", checkpoint=tmp_path / "c.pt",
     )  # fmt: skip

@@ -1,7 +1,8 @@
-"""A network small enough to be trained in a test, on patches whose class is plain to see."""
+"""Networks small enough to be trained in a test, on patches whose class is plain to see."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import sys
@@ -9,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import timm
 import torch
 
 from mitozoo.models.encoder import Encoder, load_encoder
 from mitozoo.plugins.specs import ModelSpec, Preprocessing
-from mitozoo.protocols.fine_tune import EndToEnd, fit_end_to_end
+from mitozoo.protocols.fine_tune import EndToEnd, NetworkTraining, fit_network
 
 if TYPE_CHECKING:
     from mitozoo.protocols.prediction import Prediction
@@ -54,13 +56,32 @@ SPEC = ModelSpec(
 )  # fmt: skip
 
 
+def tiny_transformer() -> torch.nn.Module:
+    """Return a vision transformer of two blocks, with dropout so that evaluation mode can be told from training."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        return timm.create_model(
+            "vit_tiny_patch16_224", pretrained=False, img_size=SIZE, patch_size=4, depth=2, embed_dim=16, num_heads=2,
+            num_classes=0, proj_drop_rate=0.1,
+        )  # fmt: skip
+
+
+TRANSFORMER = dataclasses.replace(
+    SPEC, name="tiny-transformer", load=tiny_transformer, embed_dim=16, pooling="cls", prefix_tokens=1
+)
+
+
 def load() -> Encoder:
     return load_encoder(SPEC)
 
 
-def protocol(**changes) -> EndToEnd:
+def load_transformer() -> Encoder:
+    return load_encoder(TRANSFORMER)
+
+
+def protocol(kind: type[NetworkTraining] = EndToEnd, **changes) -> NetworkTraining:
     settings = {"learning_rates": (3e-3,), "epochs": 4, "patience": 4, "batch_size": 8, "inner_folds": 3}
-    return EndToEnd(name="tiny", version=1, title="", **settings | changes)
+    return kind(name="tiny", version=1, title="", **settings | changes)
 
 
 def cells(count: int = 60, rare: int = 3):
@@ -73,14 +94,16 @@ def cells(count: int = 60, rare: int = 3):
     return patches, labels, groups
 
 
-def fit(checkpoint: Path, *, on_progress=lambda done, total: None, precision="fp32", seed=0, **changes) -> Prediction:
+def fit(
+    checkpoint: Path, *, encoder=None, on_progress=lambda done, total: None, precision="fp32", seed=0, **changes
+) -> Prediction:
     """Train on three quarters of the cells; one thread, so that sums have one order everywhere."""
     patches, labels, groups = cells()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return fit_end_to_end(
-            protocol(**changes), load, patches, labels, groups, np.arange(44), np.arange(44, 60), seed=seed,
+        return fit_network(
+            protocol(**changes), encoder or load, patches, labels, groups, np.arange(44), np.arange(44, 60), seed=seed,
             device="cpu", precision=precision, checkpoint=checkpoint, on_progress=on_progress,
         )  # fmt: skip
     finally:

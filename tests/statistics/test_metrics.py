@@ -170,7 +170,9 @@ def test_one_class_leaves_what_needs_two_undefined(only):
     found = metrics.compute(scores, np.full(3, only), slides=["a", "a", "b"], threshold=0.5)
     defined = {name for name, value in found.items() if not math.isnan(value[0])}
     own = "sensitivity" if only else "specificity"
-    assert defined == {"accuracy", "accuracy_at_half", own, f"{own}_at_half", "brier", "log_loss", "ece", "ece_mass"}
+    errors = {"brier", "log_loss", "ece", "ece_mass"}
+    errors |= {f"{name}_after_temperature" for name in errors}
+    assert defined == {"accuracy", "accuracy_at_half", own, f"{own}_at_half"} | errors
 
 
 def test_a_replicate_that_lost_a_class_or_all_cells_is_undefined():
@@ -213,6 +215,47 @@ def test_average_precision_at_the_empirical_prevalence_is_the_unadjusted_one():
     assert math.isnan(metrics.average_precision_at_prevalence([0.1, 0.2], [1, 1], 0.5))
     with pytest.raises(ValueError, match="between 0 and 1"):
         metrics.average_precision_at_prevalence(scores, labels, 1.0)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_each_replicate_has_its_average_precision_at_the_stated_prevalences(ties):
+    scores, labels, slides = make_cells(16, ties=ties)
+    copies = np.random.default_rng(5).multinomial(12, np.full(12, 1 / 12), size=4)
+    found = metrics.compute(scores, labels, slides=slides, threshold=0.5, weights=copies, groups=slides)
+    plain = metrics.compute(scores, labels, slides=slides, threshold=0.5)
+    for prevalence in metrics.PREVALENCES:
+        name = f"ap@{prevalence:.2f}"
+        at = metrics.average_precision_at_prevalence(scores, labels, prevalence)
+        assert plain[name][0] == pytest.approx(at, rel=1e-12)
+        for value, row in zip(found[name], copies, strict=True):
+            rows = np.repeat(np.arange(300), row[slides])
+            negatives = (labels[rows] == 0).sum()
+            of_negative = (1 - prevalence) / prevalence * labels[rows].sum() / negatives
+            weights = np.where(labels[rows] == 1, 1, of_negative)
+            expected = sk.average_precision_score(labels[rows], scores[rows], sample_weight=weights)
+            assert value == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_errors_after_a_temperature_are_those_of_the_tempered_scores(ties):
+    scores, labels, slides = make_cells(17, ties=ties)
+    copies = np.random.default_rng(6).multinomial(12, np.full(12, 1 / 12), size=4)
+    for weights in (None, copies):
+        groups = None if weights is None else slides
+        both = metrics.compute(
+            scores, labels, slides=slides, threshold=0.5, temperature=2.5, weights=weights, groups=groups
+        )
+        cold = metrics.compute(scores, labels, slides=slides, threshold=0.5, weights=weights, groups=groups)
+        odds = scores.clip(1e-15, 1 - 1e-15) / (1 - scores.clip(1e-15, 1 - 1e-15))
+        tempered = odds**0.4 / (1 + odds**0.4)
+        hot = metrics.compute(tempered, labels, slides=slides, threshold=0.5, weights=weights, groups=groups)
+        names = ["brier", "log_loss", "ece", "ece_mass"] + ["calibration_slope"] * (weights is None)
+        for name in names:
+            np.testing.assert_allclose(both[f"{name}_after_temperature"], hot[name], rtol=1e-6, err_msg=name)
+            np.testing.assert_array_equal(cold[f"{name}_after_temperature"], cold[name])
+        unchanged = {name for name in both if not name.endswith("_after_temperature")}
+        for name in unchanged:
+            np.testing.assert_array_equal(both[name], cold[name], err_msg=name)
 
 
 def test_domain_macro_auroc_is_the_mean_over_values_with_both_classes():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -21,6 +21,7 @@ from mitozoo.errors import DataError, MitozooError
 from mitozoo.plugins.formats import (
     CellTable,
     CoordinateTables,
+    Format,
     MidogJson,
     PatchFolder,
     QuPathGeoJson,
@@ -29,7 +30,7 @@ from mitozoo.plugins.formats import (
 from mitozoo.plugins.record import reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mitozoo.plugins.specs import DatasetSpec
 
@@ -47,22 +48,23 @@ def read_annotations(spec: DatasetSpec, root: Path) -> RawCells:
 
 
 def _read(spec: DatasetSpec, root: Path) -> RawCells:
-    match spec.cells:
+    layout = spec.cells if isinstance(spec.cells, Format) else _ask(spec, spec.cells, root)
+    match layout:
         case SlideRunnerDatabase():
-            return slide_runner.read(spec.cells, label_file(spec, root, spec.cells.path))
+            return slide_runner.read(layout, label_file(spec, root, layout.path))
         case CellTable():
-            return cell_table.read(spec.cells, label_file(spec, root, spec.cells.path))
+            return cell_table.read(layout, label_file(spec, root, layout.path))
         case MidogJson():
-            return midog_json.read(spec.cells, label_file(spec, root, spec.cells.path))
+            return midog_json.read(layout, label_file(spec, root, layout.path))
         case CoordinateTables():
-            return coordinate_tables.read(spec.cells, root)
+            return coordinate_tables.read(layout, root)
         case PatchFolder():
-            return patch_folder.read(spec.cells, root)
+            return patch_folder.read(layout, root)
         case QuPathGeoJson():
-            return qupath_geojson.read(spec.cells, root)
-        case _ if callable(spec.cells):
-            return _read_by_function(spec, root)
-    raise DataError(f"dataset '{spec.name}': this version of mitozoo has no reader for {type(spec.cells).__name__}")
+            return qupath_geojson.read(layout, root)
+        case pd.DataFrame():
+            return _from_rows(spec, layout)
+    raise DataError(f"dataset '{spec.name}': this version of mitozoo has no reader for {type(layout).__name__}")
 
 
 def label_file(spec: DatasetSpec, root: Path, path: str) -> Path:
@@ -78,19 +80,22 @@ def label_file(spec: DatasetSpec, root: Path, path: str) -> Path:
     )
 
 
-def _read_by_function(spec: DatasetSpec, root: Path) -> RawCells:
-    assert callable(spec.cells)
-    source = reference(spec.cells)
+def _ask(spec: DatasetSpec, function: Callable[[Path], Any], root: Path) -> Format | pd.DataFrame:
+    """Return what a plugin's own function makes of a folder: the format of its files, or the rows themselves."""
     try:
-        rows = spec.cells(root)
-        table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+        answer = function(root)
+        return answer if isinstance(answer, Format | pd.DataFrame) else pd.DataFrame(list(answer))
     except MitozooError:
         raise
     except Exception as error:  # a plugin's code may raise anything; the cause is kept
         raise DataError(
-            f"dataset '{spec.name}': its reader {source} failed: {type(error).__name__}: {error}"
+            f"dataset '{spec.name}': its reader {reference(function)} failed: {type(error).__name__}: {error}"
         ) from error
-    table = table.reset_index(drop=True)
+
+
+def _from_rows(spec: DatasetSpec, rows: pd.DataFrame) -> RawCells:
+    assert callable(spec.cells)
+    source, table = reference(spec.cells), rows.reset_index(drop=True)
     if missing := [name for name in COLUMNS if name not in table.columns]:
         raise DataError(f"dataset '{spec.name}': the rows of its reader {source} lack {', '.join(missing)}")
     own = {str(name): text_column(table[name]) for name in table.columns}

@@ -39,8 +39,8 @@ def audit_split(
     labels, ids = cells.labels, cells.table["cell_id"].to_numpy()
     groups = np.unique(cells.groups, return_inverse=True)[1]
     sides = np.broadcast_to(np.asarray(side_px, dtype=float), len(cells))
-    overlaps, holds = _close_pairs(cells, sides)
-    duplicates = _duplicates(pixel_hashes)
+    overlaps, holds = close_pairs(cells, sides)
+    duplicates = equal_sets(pixel_hashes)
     per_fold = []
     for train, test in folds:
         on_train, on_test = _mask(len(cells), train), _mask(len(cells), test)
@@ -93,8 +93,13 @@ def _across(pairs: Rows, train: npt.NDArray[np.bool_], test: npt.NDArray[np.bool
     return int(np.sum((train[one] & test[other]) | (test[one] & train[other])))
 
 
-def _close_pairs(cells: Cells, sides: npt.NDArray[np.float64]) -> tuple[Rows, Rows]:
-    """Return pairs of one slide: (m, 2) whose windows overlap, and (k, 2) where the first's window holds the second."""
+def close_pairs(cells: Cells, sides: npt.NDArray[np.float64]) -> tuple[Rows, Rows]:
+    """Return pairs of one slide: (m, 2) whose windows overlap, and (k, 2) where the first's window holds the second.
+
+    Args:
+        cells: the cells.
+        sides: (n,) side of each window at full resolution, px; 0 where it is not known.
+    """
     from scipy.spatial import cKDTree
 
     centres = cells.table[["x", "y"]].to_numpy(dtype=float)
@@ -113,8 +118,8 @@ def _close_pairs(cells: Cells, sides: npt.NDArray[np.float64]) -> tuple[Rows, Ro
     )
 
 
-def _duplicates(pixel_hashes: Sequence[str] | None) -> list[Rows]:
-    """Return the rows of each set of cells with equal pixels."""
+def equal_sets(pixel_hashes: Sequence[str] | None) -> list[Rows]:
+    """Return the rows of each set of cells whose pixels have equal digests."""
     rows_of = defaultdict(list)
     for row, pixel_hash in enumerate(pixel_hashes or ()):
         rows_of[pixel_hash].append(row)

@@ -1,0 +1,191 @@
+"""Reading cells' patches from JPEG-tiled pyramids, against a loop of OpenSlide.read_region in cell order.
+
+Positions and order of the cells are MIDOG++'s own: some 50 fields of 7,000 x 5,200 px a slide, cells numbered as in its
+label file and sorted as text. The slides are synthetic; none of them is in the file cache when a round begins. That
+both sides read the same pixels is checked first. What a GPU would need is modelled at the end, not measured.
+
+python benchmarks/patches.py [--cells 5000] [--tile 256] [--rounds 3] [--labels MIDOG++.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import openslide
+import pandas as pd
+import tifffile
+from PIL import Image
+
+from mitozoo.data import jpeg_tiles
+from mitozoo.data.cells import Cells
+from mitozoo.data.patches import Geometry, PatchPlan, plan_patches
+from mitozoo.data.slides import _open_slides
+from mitozoo.embeddings.reading import read_ahead
+from mitozoo.plugins.formats import CellTable
+from mitozoo.plugins.specs import DatasetSpec, Preprocessing
+
+MPP, SIDE, BATCH = 0.25, 224, 64
+FIELD = (7_400, 5_600)  # px around one MIDOG++ image, with room to its neighbours
+FIELDS_ACROSS, FIELDS_DOWN = 4, 5
+POOL = 200  # different tiles of a slide
+LABELS = Path(__file__).parents[2] / "shared" / "data" / "annotations" / "MIDOG++.json"
+CORES = 16
+VIT_L_FLOP, GPU_FLOPS = 2 * 61.6e9, 989e12  # a ViT-L/16 at 224 px; an H200's stated dense bf16 peak
+GPU_SHARE = 0.5  # more than the extraction goal asks of a ViT-L
+
+PREPROCESSING = Preprocessing(
+    size=SIDE, resize="none", resize_to=SIDE, interpolation="bicubic", antialias=True, mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5), mpp=MPP, mpp_basis="stated",
+)  # fmt: skip
+SPEC = DatasetSpec(
+    name="bench", labels={"MF": "positive", "HN": "hard"}, positive_class="mitotic figure", negative_class="look-alike",
+    cells=CellTable(path="cells.csv", cell_id="{id}", slide="{slide}", file="{slide}", x="x", y="y", label="{label}"),
+    group="slide", mpp=None, license="CC0-1.0", reference="https://example.org", negatives_origin="made up",
+)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", type=int, default=5000)
+    parser.add_argument("--tile", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--labels", type=Path, default=LABELS)
+    asked = parser.parse_args()
+    if not asked.labels.is_file():
+        print(f"not measured: {asked.labels} is not there; MIDOG++.json gives the cells their places (--labels)")
+        return
+
+    with tempfile.TemporaryDirectory() as folder:
+        table = places(asked.labels, asked.cells)
+        files = write_slides(Path(folder), sorted(table["file"].unique()), asked.tile)
+        plan = plan_patches(Cells(SPEC, Path(folder), table, "slide"), Geometry(SIDE * MPP, "reflect"), target_px=SIDE)
+        assert (plan.side_px == SIDE).all()
+        assert not plan.beyond_border.any()
+        size = sum(file.stat().st_size for file in files) / 1e6
+        print(f"{len(plan):,} cells on {len(files)} slides, {size:,.0f} MB, JPEG tiles of {asked.tile} px")
+        if not np.array_equal(openslide_loop(plan), mitozoo_reads(plan)):
+            raise SystemExit("the two sides read different pixels")
+        print("equal pixels on both sides")
+        theirs, ours = [], []
+        for _ in range(asked.rounds):
+            theirs.append(timed(openslide_loop, plan, files))
+            ours.append(timed(mitozoo_reads, plan, files))
+        report(len(plan), theirs, ours)
+        model(plan, ours)
+
+
+def places(labels: Path, count: int) -> pd.DataFrame:
+    """Return a cell table with MIDOG++'s positions, images laid out side by side on slides."""
+    content = json.loads(labels.read_text())
+    boxes = pd.DataFrame(
+        [
+            (a["image_id"], str(a["id"]), *np.mean(np.reshape(a["bbox"], (2, 2)), axis=0))
+            for a in content["annotations"]
+        ],
+        columns=["image", "cell_id", "x", "y"],
+    )
+    boxes = boxes[boxes["x"].between(0, FIELD[0]) & boxes["y"].between(0, FIELD[1])]
+    images = np.random.default_rng(0).permutation(boxes["image"].unique())
+    sizes = boxes["image"].value_counts()[images].cumsum()
+    images = images[: int((sizes < count).sum()) + 1]
+    number = {image: index for index, image in enumerate(sorted(images))}
+    cells = boxes[boxes["image"].isin(images)].sort_values("cell_id")[:count].reset_index(drop=True)
+    field = cells["image"].map(number).to_numpy()
+    slide, place = np.divmod(field, FIELDS_ACROSS * FIELDS_DOWN)
+    down, across = np.divmod(place, FIELDS_ACROSS)
+    cells["x"] += SIDE + across * FIELD[0]
+    cells["y"] += SIDE + down * FIELD[1]
+    cells["file"] = [f"slide-{at}.tif" for at in slide]
+    return cells.assign(slide=cells["file"], group=cells["file"], mpp=np.nan, label=0)
+
+
+def write_slides(folder: Path, names: list[str], tile: int) -> list[Path]:
+    """Write pyramids of JPEG tiles; a slide repeats some hundred tiles in random order."""
+    tifffile.tifffile.imagecodecs.jpeg_encode = tifffile.tifffile.imagecodecs.jpeg_decode = None  # tiles come encoded
+    random = np.random.default_rng(1)
+    pool = [tissue(tile, random) for _ in range(POOL)]
+    for name in names:
+        width, height = FIELDS_ACROSS * FIELD[0] + 2 * SIDE, FIELDS_DOWN * FIELD[1] + 2 * SIDE
+        with tifffile.TiffWriter(folder / name, bigtiff=True) as tiff:
+            for shrink in (1, 4, 16):
+                shape = (height // shrink, width // shrink, 3)
+                tiles = -(-shape[0] // tile) * -(-shape[1] // tile)
+                tiff.write(
+                    (pool[at] for at in random.integers(POOL, size=tiles)), shape=shape, dtype="uint8",
+                    tile=(tile, tile), photometric="ycbcr", compression="jpeg", subsampling=(2, 2),
+                    subfiletype=int(shrink > 1), resolution=(1e4 / MPP, 1e4 / MPP), resolutionunit="CENTIMETER",
+                )  # fmt: skip
+    return [folder / name for name in names]
+
+
+def tissue(side: int, random: np.random.Generator) -> bytes:
+    coarse = np.array([200, 140, 180]) + 25 * random.normal(size=(side // 8, side // 8, 3))
+    smooth = Image.fromarray(np.clip(coarse, 0, 255).astype(np.uint8)).resize((side, side), Image.Resampling.BICUBIC)
+    grainy = np.asarray(smooth) + 6 * random.normal(size=(side, side, 3))
+    encoded = io.BytesIO()
+    Image.fromarray(np.clip(grainy, 0, 255).astype(np.uint8)).save(encoded, "JPEG", quality=80)
+    return encoded.getvalue()
+
+
+def openslide_loop(plan: PatchPlan) -> np.ndarray:
+    slides = [openslide.OpenSlide(file) for file in plan.files]
+    patches = np.empty((len(plan), SIDE, SIDE, 3), dtype=np.uint8)
+    for row in range(len(plan)):
+        corner = (int(np.floor(at[row] - SIDE / 2 + 0.5)) for at in (plan.x, plan.y))
+        region = slides[plan.file_index[row]].read_region(tuple(corner), 0, (SIDE, SIDE))
+        patches[row] = np.asarray(region.convert("RGB"))
+    return patches
+
+
+def mitozoo_reads(plan: PatchPlan) -> np.ndarray:
+    """Read all patches as extraction does: ahead, resampled, each with the digest of its pixels."""
+    _open_slides.clear()
+    jpeg_tiles._decoded_tiles.cache_clear()
+    patches = np.empty((len(plan), SIDE, SIDE, 3), dtype=np.uint8)
+    order = plan.reading_order()
+    batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+    for rows, (read, _) in zip(batches, read_ahead(plan, PREPROCESSING, batches), strict=True):
+        patches[rows] = read
+    return patches
+
+
+def timed(read, plan: PatchPlan, files: list[Path]) -> tuple[float, float]:
+    """Return seconds on the clock and of the processor, the files not in the cache at the start."""
+    for file in files:
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    clock, processor = time.perf_counter(), time.process_time()
+    read(plan)
+    return time.perf_counter() - clock, time.process_time() - processor
+
+
+def report(cells: int, theirs: list[tuple[float, float]], ours: list[tuple[float, float]]) -> None:
+    for what, index in (("clock", 0), ("processor", 1)):
+        one, other = (statistics.median(times[index] for times in side) for side in (theirs, ours))
+        ratio = statistics.median(a[index] / b[index] for a, b in zip(theirs, ours, strict=True))
+        milliseconds = f"{one / cells * 1e3:5.2f} against {other / cells * 1e3:5.2f} ms a cell"
+        print(f"{what:9}  read_region in cell order, mitozoo: {milliseconds}; {ratio:.2f} times (median)")
+
+
+def model(plan: PatchPlan, ours: list[tuple[float, float]]) -> None:
+    """Say what 16 such cores would feed; modelled."""
+    busy = statistics.median(processor for _, processor in ours) / len(plan)
+    feeds, eats = CORES / busy, GPU_SHARE * GPU_FLOPS / VIT_L_FLOP
+    print(
+        f"modelled, not measured: {CORES} such cores, all of them reading, feed {feeds:,.0f} patches/s; a ViT-L/16 in "
+        f"bf16 at {GPU_SHARE:.0%} of an H200's stated peak takes {eats:,.0f}: "
+        + ("reading keeps up" if feeds > eats else "the network would wait")
+    )
+
+
+if __name__ == "__main__":
+    main()

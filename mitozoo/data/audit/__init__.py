@@ -1,0 +1,7 @@
+"""What could make a dataset's numbers untrue: the cheap part that every evaluation records, and the whole audit."""
+
+from __future__ import annotations
+
+from mitozoo.data.audit.split import audit_split, require_no_leak
+
+__all__ = ["audit_split", "require_no_leak"]

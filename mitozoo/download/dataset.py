@@ -1,0 +1,70 @@
+"""Fetch a dataset: plan, ask, and carry out, alone in its folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mitozoo.download.fetch import Listener, carry_out, locked
+from mitozoo.download.plan import Plan, make_plan
+from mitozoo.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mitozoo.download.transfer import Downloader
+    from mitozoo.plugins.specs import DatasetSpec
+
+
+def plan_dataset(
+    spec: DatasetSpec, folder: Path, downloader: Downloader, *, labels_only: bool = False, jobs: int = 4
+) -> Plan:
+    """Return what fetching a dataset into a folder would do; nothing is written.
+
+    Raises:
+        DataError: there is nothing that a program can fetch, or a file is there and is another one.
+        StorageError: what is missing does not fit the disk.
+    """
+    if not spec.files:
+        where = spec.by_hand or f"See {spec.reference}."
+        if spec.prepare is not None:
+            raise DataError(f"dataset '{spec.name}' is made by its plugin on first use: there is nothing to fetch")
+        raise DataError(f"dataset '{spec.name}' has no files that a program may fetch", hint=where)
+    plan = make_plan(folder, spec.remote_files(labels_only=labels_only), downloader, jobs=jobs)
+    plan.require_room()
+    return plan
+
+
+def fetch_dataset(
+    spec: DatasetSpec,
+    folder: Path,
+    downloader: Downloader,
+    *,
+    agree: Callable[[Plan], bool],
+    listener: Listener,
+    labels_only: bool = False,
+    jobs: int = 4,
+) -> Plan:
+    """Fetch what is missing of a dataset and return what was planned; `plan.missing` is empty where all was there.
+
+    Args:
+        spec: the dataset.
+        folder: where its files belong.
+        downloader: fetches them.
+        agree: asked once, where anything is missing; False: nothing is fetched.
+        listener: hears what happens.
+        labels_only: leave out what holds images alone.
+        jobs: how many files at once.
+
+    Raises:
+        DataError, StorageError: see `plan_dataset`.
+        DownloadError: some files could not be fetched; the others are there.
+    """
+    plan = plan_dataset(spec, folder, downloader, labels_only=labels_only, jobs=jobs)
+    if not plan.missing or not agree(plan):
+        return plan
+    with locked(folder, listener):
+        sizes = {step.file: step.size for step in plan.steps}
+        now = make_plan(folder, [step.file for step in plan.steps], None)  # another process may have been here
+        carry_out(now.with_sizes(sizes), downloader, listener, jobs=jobs)
+    return plan

@@ -1,0 +1,158 @@
+"""Which datasets share images: by what their specs declare, case by case where a crosswalk tells, and with models."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+from mitozoo.errors import SpecError
+from mitozoo.plugins.record import Record, record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+
+Contamination = Literal["labels seen", "images or cohort seen", "declared none", "unknown"]
+OTHERS = "others"  # among what a model was pretrained on: and more, which its authors do not name
+CONTAMINATIONS: tuple[Contamination, ...] = get_args(Contamination)
+
+
+@record
+class Crosswalk(Record):
+    """Which cases of an older dataset are cases of this one, told from their names.
+
+    A name is that of a case where a dataset is grouped by case, else of a slide. Both patterns match a name whole and
+    have a group (?P<key>...); equal keys are one case, and '007' equals '7'.
+
+    Attributes:
+        dataset: the older dataset, one of `derived_from`.
+        ours: pattern of the names here that come from there; a name that no crosswalk of a dataset knows is refused.
+        theirs: pattern of every name there.
+        renumbered: (first key there, last key there, first key here) of each run of whole numbers that are cases of
+            both; empty: every key is its own.
+    """
+
+    dataset: str
+    ours: str = r"(?P<key>.+)"
+    theirs: str = r"(?P<key>.+)"
+    renumbered: tuple[tuple[int, int, int], ...] = ()
+
+    def validate(self) -> None:
+        """Refuse a pattern without a key, or a run that ends before it begins."""
+        for pattern in (self.ours, self.theirs):
+            try:
+                groups = re.compile(pattern).groupindex
+            except re.error as error:
+                raise SpecError(f"Crosswalk pattern '{pattern}' is not a regular expression: {error}") from error
+            if "key" not in groups:
+                raise SpecError(f"Crosswalk pattern '{pattern}' has no group (?P<key>...)")
+        for run in self.renumbered:
+            if len(run) != 3 or not all(isinstance(number, int) for number in run) or run[0] > run[1]:
+                raise SpecError(f"Crosswalk.renumbered: {run!r} is not (first there, last there, first here)")
+
+    def their_key(self, name: str) -> str | None:
+        """Return the key of a name of the older dataset, None where the pattern does not match."""
+        return _key(self.theirs, name)
+
+    def knows(self, name: str) -> bool:
+        """Tell whether a name here is one that comes from there, as far as its pattern says."""
+        return _key(self.ours, name) is not None
+
+    def key_there(self, name: str) -> str | None:
+        """Return the key that a name here has in the older dataset, None where it is no case of it."""
+        key = _key(self.ours, name)
+        if key is None or not self.renumbered:
+            return key
+        if key.isdecimal():
+            for first, last, here in self.renumbered:
+                if here <= int(key) <= here + last - first:
+                    return str(int(key) - here + first)
+        return None
+
+
+def _key(pattern: str, name: str) -> str | None:
+    match = re.fullmatch(pattern, name)
+    if match is None:
+        return None
+    key = match["key"]
+    return str(int(key)) if key.isdecimal() else key
+
+
+@dataclass(frozen=True)
+class Relatives:
+    """Who shares images with whom, among all datasets that are known here. All names in it are `plain`.
+
+    Attributes:
+        parents: dataset -> what its images come from: datasets and cohorts.
+        tasks: dataset -> its positive class.
+        called: name or alias -> the dataset that bears it.
+    """
+
+    parents: Mapping[str, tuple[str, ...]]
+    tasks: Mapping[str, str]
+    called: Mapping[str, str]
+
+    @classmethod
+    def among(cls, datasets: Iterable[DatasetSpec]) -> Relatives:
+        """Take what specs declare."""
+        specs = list(datasets)
+        return cls(
+            parents={plain(one.name): tuple(map(plain, (*one.derived_from, *one.cohorts))) for one in specs},
+            tasks={plain(one.name): one.positive_class for one in specs},
+            called={plain(name): plain(one.name) for one in specs for name in (*one.aliases, one.name)},
+        )
+
+    def origins(self, name: str, *, leaving_out: str = "") -> frozenset[str]:
+        """Return a dataset's or cohort's own plain name, and those of everything that its images come from.
+
+        Args:
+            name: of the dataset or cohort.
+            leaving_out: a plain name, and what is reached through it alone.
+        """
+        found: set[str] = set()
+        waiting = [self._dataset(name)]
+        while waiting:
+            one = waiting.pop()
+            if one not in found and one != leaving_out:
+                found.add(one)
+                waiting += map(self._dataset, self.parents.get(one, ()))
+        return frozenset(found)
+
+    def common_origins(self, one: str, other: str) -> frozenset[str]:
+        """Return what the images of both come from; nothing where they are no relatives."""
+        return self.origins(one) & self.origins(other)
+
+    def decisive_origins(self, one: str, other: str) -> frozenset[str]:
+        """Return the common origins without those that both reach only through one that they have in common too."""
+        common = self.common_origins(one, other)
+
+        def through(middle: str, end: str) -> bool:
+            return all(end not in self.origins(start, leaving_out=middle) for start in (one, other))
+
+        return frozenset(end for end in common if not any(through(middle, end) for middle in common - {end}))
+
+    def contamination(self, model: ModelSpec, dataset: str) -> Contamination:
+        """Return what a model has seen of a dataset, or of its relatives, as far as specs declare it.
+
+        Labels are seen where it was trained with those of a relative that has the same positive class. A list of
+        pretraining that ends in `OTHERS` is not whole: what it does not name is unknown.
+        """
+        trained_on = [one for one in model.trained_on_labels if self.common_origins(one, dataset)]
+        if any(self._task(one) in (self._task(dataset), "") for one in trained_on):
+            return "labels seen"
+        if trained_on or any(self.common_origins(one, dataset) for one in model.pretraining or ()):
+            return "images or cohort seen"
+        return "unknown" if model.pretraining is None or OTHERS in model.pretraining else "declared none"
+
+    def _task(self, name: str) -> str:
+        return self.tasks.get(self._dataset(name), "")
+
+    def _dataset(self, name: str) -> str:
+        return self.called.get(plain(name), plain(name))
+
+
+def plain(name: str) -> str:
+    """Return a dataset's or cohort's name as it is compared: 'MIDOG++', 'midogpp' and 'MIDOG-pp' are one."""
+    return re.sub(r"[^a-z0-9]+", "", name.lower().replace("+", "p"))

@@ -1,0 +1,21 @@
+"""Which function fits which kind of head on frozen embeddings; all take the same arguments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mitozoo.protocols.knn import Knn, fit_knn
+from mitozoo.protocols.linear_probe import LinearProbe, fit_linear_probe
+from mitozoo.protocols.simpleshot import SimpleShot, fit_simpleshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mitozoo.protocols.prediction import Prediction
+
+#: kind -> fit(protocol, embeddings, labels, groups, train, test, *, device)
+HEAD_FITS: dict[str, Callable[..., Prediction]] = {
+    LinearProbe.kind: fit_linear_probe,
+    Knn.kind: fit_knn,
+    SimpleShot.kind: fit_simpleshot,
+}

@@ -1,0 +1,30 @@
+"""What all heads on frozen embeddings do alike: look at their input, and hold out whole groups of the training cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from mitozoo.data.splits import Groups, Labels, Rows, held_out_parts
+from mitozoo.errors import DataError
+
+if TYPE_CHECKING:
+    from mitozoo.protocols.spec import Protocol
+
+#: Used, and flagged, where nothing can be held out that holds both classes.
+FIXED_THRESHOLD = 0.5
+
+
+def require_finite(embeddings: npt.NDArray[np.float32], *rows: Rows) -> None:
+    """Raise `DataError` where an embedding holds NaN or infinity."""
+    if not all(np.isfinite(embeddings[part]).all() for part in rows):
+        raise DataError("the embeddings hold values that are not finite", hint="Embed again, with --precision fp32.")
+
+
+def hold_out(protocol: Protocol, labels: Labels, groups: Groups, train: Rows) -> tuple[list[Rows], list[str]]:
+    """Return the parts of the training rows that a protocol holds out, and a flag where they are fewer than it asks."""
+    wanted = protocol.inner_folds
+    parts = held_out_parts(labels, groups, train, kind=protocol.kind, folds=wanted, seed=protocol.split_seed)
+    return parts, [f"{len(parts)} inner folds instead of {wanted}"] if len(parts) < wanted else []
