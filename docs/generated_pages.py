@@ -118,7 +118,11 @@ def _dataset_rows(spec: DatasetSpec) -> Iterator[tuple[str, str]]:
         yield "not for `mitozoo eval`", spec.not_for_eval
     if spec.patch_px:
         yield "released as", f"patches of {spec.patch_px} px"
-    yield "derived from", ", ".join(spec.derived_from) or "no other dataset"
+    yield "derived from", ", ".join([*spec.derived_from, *spec.cohorts]) or "no other dataset"
+    if spec.crosswalks:
+        yield "shared cases are known with", ", ".join(one.dataset for one in spec.crosswalks)
+    votes = f"{spec.voters} a cell, at most" if spec.voters else "none" if spec.voters == 0 else "not told"
+    yield "single votes in its files", votes + (", independent of each other" if spec.independent_votes else "")
     yield "synthetic", "yes: no number on it says anything about tissue" if spec.synthetic else "no"
     yield "licence", spec.license
     yield "reference", f"<{spec.reference}>" if "://" in spec.reference else spec.reference

@@ -24,6 +24,7 @@ COMMANDS = {
     "runs": ("mitozoo.cli.runs:runs", "List the runs in a folder."),
     "info": ("mitozoo.cli.info:info", "Show everything about a model, dataset or protocol."),
     "describe": ("mitozoo.cli.describe:describe", "Count what a dataset holds, and say what is missing."),
+    "audit": ("mitozoo.cli.audit:audit", "Look for leaks, duplicates and conflicting labels in a dataset."),
     "compare": ("mitozoo.cli.compare:compare", "Compare two runs on the cells that both tested."),
     "verify": ("mitozoo.cli.runs:verify", "Recompute a run's numbers from its files."),
     "check": ("mitozoo.cli.check:check", "Check that a model keeps the contract and does what it declares."),

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mitozoo.cli.options import MODEL_HELP, axis_options, dataset_options, device_options, json_option, runs_option, weight_options
+from mitozoo.cli.options import (
+    MODEL_HELP,
+    axis_options,
+    dataset_options,
+    device_options,
+    group_option,
+    json_option,
+    runs_option,
+    weight_options,
+)
 from mitozoo.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -29,25 +38,29 @@ WIDTH_OF_A_COLUMN = 30  # where no terminal says how wide it is
     "--protocol", "-p", default="linear-probe", show_default=True, metavar="NAME", help="See mitozoo protocols."
 )
 @click.option("--fractions", default="1", show_default=True, metavar="F,F", help="Label budgets, such as 0.1,0.3,1.")
+@click.option(
+    "--fraction-of", type=click.Choice(["groups", "cells"]),
+    help="Short for --set fraction_of=cells: fill a budget by cells, as papers do, in place of whole cases.",
+)  # fmt: skip
 @click.option("--seeds", type=int, default=1, show_default=True, metavar="N", help="How many seeds, from 0.")
 @click.option("--folds", type=int, metavar="N", help="Only the first N outer folds; the result is marked so.")
-@click.option(
-    "--group", type=click.Choice(["", "image"]), default="",
-    help="Divide the images of a case between training and test; the result is marked 'not independent'.",
-)  # fmt: skip
+@group_option
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a parameter of the protocol.")
 @axis_options
 @device_options
 @runs_option
 @json_option
-def evaluate(*, as_json: bool, settings: tuple[str, ...], fractions: str, **asked: Any) -> None:
+def evaluate(
+    *, as_json: bool, settings: tuple[str, ...], fractions: str, fraction_of: str | None, **asked: Any
+) -> None:
     """Measure how well an encoder tells mitotic figures apart, and whether to trust the number.
 
     The result is kept in a run folder; the same command again computes only what is missing.
     """
     from mitozoo.engine.request import Request
 
-    asked |= {"settings": dict(map(pair_of, settings)), "fractions": _numbers("fractions", fractions)}
+    changed = dict(map(pair_of, settings)) | ({"fraction_of": fraction_of} if fraction_of else {})
+    asked |= {"settings": changed, "fractions": _numbers("fractions", fractions)}
     crops = asked.pop("crop_um")
     runs = [asked | {"crop_um": crop} for crop in (_numbers("crop-um", crops) if crops else (None,))]
     for run_asked in runs:
@@ -72,12 +85,12 @@ def show(result: Result, bars: Bars) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    headers, rows = result.table()
-    table = Table(*headers)
-    for row in rows:
-        table.add_row(*map(Text, row))
     bars.console.print(result.title(), style="bold", markup=False, soft_wrap=True)
-    bars.console.print(table, width=None if bars.console.is_terminal else WIDTH_OF_A_COLUMN * len(headers))
+    for title, headers, rows in (("", *result.table()), *result.tables()):
+        table = Table(*headers, title=title or None, title_justify="left")
+        for row in rows:
+            table.add_row(*map(Text, row))
+        bars.console.print(table, width=None if bars.console.is_terminal else WIDTH_OF_A_COLUMN * len(headers))
     for line in result.remarks():
         loud = line.startswith("DOES NOT BEAT")
         bars.console.print(line, style="bold red" if loud else None, markup=False, soft_wrap=True)

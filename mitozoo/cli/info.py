@@ -48,12 +48,13 @@ def _find(name: str, kinds: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     registry = load_registry()
     look_up: dict[str, Callable[[str], Registered[Any] | None]]
     if "model" in kinds and is_on_the_spot(name):
-        return {"model": as_entry(find_on_the_spot(name))}
+        one_of_a_place = find_on_the_spot(name)
+        return {"model": as_entry(one_of_a_place) | _lineage("model", one_of_a_place.spec)}
     look_up = {"model": registry.find_model, "dataset": registry.find_dataset}
     found: dict[str, dict[str, Any]] = {}
     for kind in kinds:
         if kind in look_up and (one := look_up[kind](name)):
-            found[kind] = as_entry(one)
+            found[kind] = as_entry(one) | _lineage(kind, one.spec)
     protocols: Mapping[str, Any] = {}
     if not found and "protocol" in kinds:
         from mitozoo.protocols.presets import PRESETS
@@ -64,6 +65,23 @@ def _find(name: str, kinds: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     if not found:
         raise registry.unknown(name, *kinds, further=protocols)
     return found
+
+
+def _lineage(kind: str, spec: Any) -> dict[str, dict[str, list[str]]]:
+    """Return what a model has seen of each dataset, or which models have seen a dataset, as far as is declared."""
+    from mitozoo.plugins.lineage import CONTAMINATIONS, Relatives
+    from mitozoo.plugins.registry import load_registry
+
+    registry = load_registry()
+    relatives = Relatives.among(one.spec for one in registry.datasets)
+    by_state: dict[str, list[str]] = {state: [] for state in CONTAMINATIONS}
+    if kind == "model":
+        for dataset in registry.datasets:
+            by_state[relatives.contamination(spec, dataset.spec.name)].append(dataset.shown_name)
+        return {"contamination": {state: names for state, names in by_state.items() if names}}
+    for model in registry.models:
+        by_state[relatives.contamination(model.spec, spec.name)].append(model.shown_name)
+    return {"models": {state: names for state, names in by_state.items() if names and state != "declared none"}}
 
 
 def _fields(entry: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:

@@ -116,4 +116,9 @@ runs_option = click.option(
     help="Folder of the runs.",
 )  # fmt: skip
 
+group_option = click.option(
+    "--group", type=click.Choice(["image"]), callback=lambda context, parameter, value: value or "",
+    help="Let the images of a case lie on both sides of the split; the result is marked 'not independent'.",
+)  # fmt: skip
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")

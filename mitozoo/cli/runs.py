@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from mitozoo.results.result import Result
 
-LISTED = ("run_id", "model", "dataset", "protocol", "precision", "marks", "summary")
+LISTED = ("run_id", "model", "dataset", "protocol", "precision", "contamination", "marks", "summary")
 
 
 @click.command()
@@ -39,7 +39,7 @@ def runs(*, out: Path, as_json: bool) -> None:
     if as_json:
         print_json(entries)
     elif lines:
-        print_table(("RUN", "MODEL", "DATASET", "PROTOCOL", "AUROC", "MARKS"), lines)
+        print_table(("RUN", "MODEL", "DATASET", "PROTOCOL", "AUROC", "PRETRAINING", "MARKS"), lines)
     else:
         click.echo(f"no runs in {out}", err=True)
 
@@ -47,7 +47,13 @@ def runs(*, out: Path, as_json: bool) -> None:
 def _line(run: Result) -> tuple[str, ...]:
     document, auroc = run.document, run.mean()
     names = (document[part]["name"] for part in ("model", "dataset", "protocol"))
-    return (run.folder.name, *names, "" if auroc is None else f"{auroc:.3f}", ", ".join(document["marks"]))
+    return (
+        run.folder.name,
+        *names,
+        "" if auroc is None else f"{auroc:.3f}",
+        document["contamination"],
+        ", ".join(document["marks"]),
+    )
 
 
 @click.command()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, err: bool = False) -> None:
     """Print rows of text below their headers, columns aligned; leave out a column without any text."""
     if not rows:
         return
@@ -19,7 +19,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     kept = [n for n in range(len(headers)) if any(row[n] for row in rows)]
     widths = {n: max(len(row[n]) for row in (headers, *rows)) for n in kept}
     for row in (headers, *rows):
-        click.echo("  ".join(row[n].ljust(widths[n]) for n in kept).rstrip())
+        click.echo("  ".join(row[n].ljust(widths[n]) for n in kept).rstrip(), err=err)
 
 
 def print_json(value: object) -> None:

@@ -73,13 +73,13 @@ def _keys(cells: Cells, other: Cells, origin: str) -> dict[str, str] | None:
             return {name: name for name in names}
         keys = {name: crosswalk.their_key(name) for name in names}
         if strange := [name for name, key in keys.items() if key is None]:
-            raise _strange(spec, strange, f"the crosswalk of dataset '{other.spec.name}'")
+            raise _strange(spec, strange, f"the crosswalk of dataset '{other.spec.name}' does not know")
     else:
         crosswalk = _crosswalk(spec, origin)
         if crosswalk is None:
             return None
         if strange := [name for name in names if not any(one.knows(name) for one in spec.crosswalks)]:
-            raise _strange(spec, strange, "its own crosswalks")
+            raise _strange(spec, strange, "no crosswalk of it knows")
         keys = {name: crosswalk.key_there(name) for name in names}
     return {name: key for name, key in keys.items() if key is not None}
 
@@ -95,7 +95,7 @@ def _crosswalk(spec: DatasetSpec, origin: str) -> Crosswalk | None:
 
 def _strange(spec: DatasetSpec, names: Sequence[str], whom: str) -> SplitError:
     return SplitError(
-        f"{len(names)} {spec.group}s of dataset '{spec.name}' have names that {whom} does not know, such as "
+        f"{len(names)} {spec.group}s of dataset '{spec.name}' have names that {whom}, such as "
         f"'{names[0]}': which cases are shared cannot be told",
         hint="Its files may have been renamed.",
     )

@@ -12,7 +12,7 @@ import httpx2
 
 import mitozoo
 from mitozoo.download.partial import Promise
-from mitozoo.download.patience import PassingTrouble, retry_after
+from mitozoo.download.patience import PassingError, retry_after
 from mitozoo.errors import DownloadError
 from mitozoo.plugins.remote_files import trusted
 
@@ -53,7 +53,7 @@ def answer_to(
         pinned: whether a declared sha256 says what must come, so that it may come by plain http.
 
     Raises:
-        PassingTrouble: the connection failed, or the server is busy.
+        PassingError: the connection failed, or the server is busy.
         DownloadError: a redirect leads where it must not, or in a circle, or the server refuses.
     """
     response: httpx2.Response | None = None
@@ -72,7 +72,7 @@ def answer_to(
     except httpx2.UnsupportedProtocol as error:
         raise DownloadError(f"refused {url}: {error}") from error
     except (httpx2.RequestError, httpx2.StreamError) as error:
-        raise PassingTrouble(str(error) or type(error).__name__) from error
+        raise PassingError(str(error) or type(error).__name__) from error
     except httpx2.InvalidURL as error:
         raise DownloadError(f"refused {url}: {error}") from error
     finally:
@@ -133,7 +133,7 @@ def _require_success(response: httpx2.Response, url: str) -> None:
         return
     if status in PASSING_STATUS:
         asked = retry_after(response.headers.get("Retry-After"))
-        raise PassingTrouble(f"the server answered {status} {response.reason_phrase}".strip(), asked)
+        raise PassingError(f"the server answered {status} {response.reason_phrase}".strip(), asked)
     reason = _REASONS.get(status, f"{response.reason_phrase or 'no file'}")
     raise DownloadError(f"cannot fetch {url}: the server answered {status}: {reason}")
 

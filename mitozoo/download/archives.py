@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import functools
 import gzip
 import hashlib
 import lzma
-import re
 import shutil
 import stat
 import tarfile
-import unicodedata
 import zipfile
 import zlib
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
+from mitozoo.download.member_names import BadNameError, Spellings, place_of
 from mitozoo.errors import DownloadError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from mitozoo.plugins.remote_files import RemoteFile
 
 _CHUNK_BYTES = 1 << 20
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError)
-#: Names that Windows keeps for devices, whatever their ending.
-_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)", re.IGNORECASE)
-_FORBIDDEN = re.compile(r'[\\:*?"<>|]')
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,7 @@ def unpack(archive: Path, file: RemoteFile, folder: Path, bounds: Bounds) -> dic
     """Unpack an archive into a folder that is not there yet; return its files by their paths below it.
 
     Links, devices, encrypted members, names that lead elsewhere or mean something else on another system, two names
-    that differ by case alone, and bombs are refused, before the rest is looked at; what a Mac leaves behind is left out.
+    that differ by case alone, and bombs are refused; what a Mac leaves behind is left out.
 
     Raises:
         DownloadError: the archive is damaged or must not be unpacked; the folder's content is then worth nothing.
@@ -80,8 +76,8 @@ def unpack(archive: Path, file: RemoteFile, folder: Path, bounds: Bounds) -> dic
     try:
         folder.mkdir(parents=True)
         with contextlib.closing(walk(archive, unpacking.refuse)) as members:
-            for name, is_folder, size, read in members:
-                unpacking.take(name, is_folder, size, read)
+            for member in members:
+                unpacking.take(*member)
     except _DAMAGED as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk, not the archive
             raise StorageError(
@@ -109,7 +105,7 @@ class _Unpacking:
     files: dict[str, Member] = field(default_factory=dict)
     written: int = 0
     seen: int = 0
-    spelt: dict[str, str] = field(default_factory=dict)  # as a system that ignores case sees it -> as it is written
+    spellings: Spellings = field(default_factory=Spellings)
 
     def refuse(self, name: str, reason: str) -> DownloadError:
         shown = name if len(name) <= 120 else f"{name[:117]}..."
@@ -122,10 +118,13 @@ class _Unpacking:
         self.seen += 1
         if self.seen > self.bounds.files:
             raise self.refuse(name, f"is one of more than {self.bounds.files:,}")
-        parts = self._place(name)
-        if parts is None:
-            return
-        self._require_one_spelling(name, parts, is_folder)
+        try:
+            parts = place_of(name, self.file, self.bounds.depth)
+            if parts is None:
+                return
+            self.spellings.require_new(parts, is_folder=is_folder)
+        except BadNameError as error:
+            raise self.refuse(name, str(error)) from error
         if is_folder:
             return  # made when a file needs it
         self._require_room(name, size)
@@ -143,39 +142,6 @@ class _Unpacking:
         self.written += length
         self.files["/".join(parts)] = Member(length, digest.hexdigest())
 
-    def _place(self, name: str) -> tuple[str, ...] | None:
-        """Return where a member belongs, None where it is not wanted."""
-        if name.startswith("/"):
-            raise self.refuse(name, "has an absolute path")
-        parts = tuple(part for part in name.split("/") if part not in ("", "."))
-        if ".." in parts:
-            raise self.refuse(name, "leads out of its folder")
-        parts = parts[self.file.strip :]
-        only = PurePosixPath(self.file.only).parts if self.file.only else ()
-        if parts[: len(only)] != only:
-            return None
-        parts = parts[len(only) :]
-        if not parts or parts[0] == "__MACOSX" or parts[-1] == ".DS_Store" or parts[-1].startswith("._"):
-            return None
-        if len(parts) > self.bounds.depth:
-            raise self.refuse(name, f"lies more than {self.bounds.depth} folders deep")
-        for part in parts:
-            if _FORBIDDEN.search(part) or not part.isprintable() or part[-1] in " ." or _DEVICES.fullmatch(_stem(part)):
-                raise self.refuse(name, "has a name that is none on every system")
-            if len(part.encode("utf-8", "surrogateescape")) > 255:
-                raise self.refuse(name, "has a name that is too long")
-        return parts
-
-    def _require_one_spelling(self, name: str, parts: tuple[str, ...], is_folder: bool) -> None:
-        """Refuse a name that another system takes for one that was there before."""
-        for depth in range(1, len(parts) + 1):
-            kind = "folder" if depth < len(parts) or is_folder else "file"
-            spelt = f"{kind} {'/'.join(parts[:depth])}"
-            key = unicodedata.normalize("NFC", "/".join(parts[:depth]).casefold())
-            before = self.spelt.setdefault(key, spelt)
-            if before != spelt or (kind == "file" and spelt.removeprefix("file ") in self.files):
-                raise self.refuse(name, f"clashes with the {before} of the same archive")
-
     def _require_room(self, name: str, more: int) -> None:
         total = self.written + more
         if total > max(self.bounds.always, self.bounds.ratio * self.packed):
@@ -188,13 +154,9 @@ class _Unpacking:
             )
 
 
-def _stem(name: str) -> str:
-    return name.split(".")[0].rstrip()
-
-
 def _zip_members(
     path: Path, refuse: Callable[[str, str], DownloadError]
-) -> Iterator[tuple[str, bool, int, Callable[[], IO[bytes]]]]:
+) -> Generator[tuple[str, bool, int, Callable[[], IO[bytes]]]]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             mode = info.external_attr >> 16
@@ -203,18 +165,18 @@ def _zip_members(
             if info.flag_bits & 0x1:
                 raise refuse(info.orig_filename, "is encrypted")
             # orig_filename: zipfile cuts a name at a NUL and, on Windows, turns backslashes, which hides both
-            yield info.orig_filename, info.is_dir(), info.file_size, lambda info=info: archive.open(info)  # type: ignore[misc]
+            yield info.orig_filename, info.is_dir(), info.file_size, functools.partial(archive.open, info)
 
 
 def _tar_members(
     path: Path, refuse: Callable[[str, str], DownloadError]
-) -> Iterator[tuple[str, bool, int, Callable[[], IO[bytes]]]]:
+) -> Generator[tuple[str, bool, int, Callable[[], IO[bytes]]]]:
     with _decompressed(path) as stream, tarfile.open(fileobj=_Sparing(stream), mode="r:") as archive:  # type: ignore[call-overload]
         for info in archive:
-            archive.members.clear()  # else all of them stay in memory
+            archive.members = []  # else all of them stay in memory
             if not (info.isreg() or info.isdir()) or info.issparse():
                 raise refuse(info.name, "is a link or a device")
-            yield info.name, info.isdir(), info.size, lambda info=info: _opened(archive, info)
+            yield info.name, info.isdir(), info.size, functools.partial(_opened, archive, info)
 
 
 def _opened(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
@@ -223,20 +185,16 @@ def _opened(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
     return opened
 
 
-@contextlib.contextmanager
-def _decompressed(path: Path) -> Iterator[IO[bytes]]:
+def _decompressed(path: Path) -> contextlib.AbstractContextManager[Any]:
     with path.open("rb") as file:
         magic = file.read(6)
-    openers: dict[bytes, Callable[[Path], IO[bytes]]] = {
-        b"\x1f\x8b": lambda path: gzip.open(path),  # type: ignore[return-value]
-        b"BZh": lambda path: bz2.open(path),  # type: ignore[return-value]
-        b"\xfd7zXZ\x00": lambda path: lzma.open(path),  # type: ignore[return-value]
-    }
-    opener = next(
-        (opener for start, opener in openers.items() if magic.startswith(start)), lambda path: path.open("rb")
-    )
-    with opener(path) as stream:
-        yield stream
+    if magic.startswith(b"\x1f\x8b"):
+        return gzip.open(path)
+    if magic.startswith(b"BZh"):
+        return bz2.open(path)
+    if magic.startswith(b"\xfd7zXZ\x00"):
+        return lzma.open(path)
+    return path.open("rb")
 
 
 class _Sparing:

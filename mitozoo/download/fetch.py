@@ -12,7 +12,7 @@ from mitozoo import storage
 from mitozoo.download.archives import Bounds, free_bytes, unpack
 from mitozoo.download.manifest import Entry, Manifest
 from mitozoo.download.plan import UNFINISHED, part_path
-from mitozoo.download.transfer import Stopped
+from mitozoo.download.transfer import StoppedError
 from mitozoo.errors import DownloadError, MitozooError, StorageError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class _Work:
             partial = self.downloader.fetch(file, part_path(self.plan.folder, file), self.listener.came)
             self._require_same_as_ever(file, partial)
             (self._unpack if file.archive else self._keep)(file, partial)
-        except Stopped:
+        except StoppedError:
             return
         except DownloadError as error:
             hint = error.hint or f"Fetch it in a browser, put it at {self.plan.folder / file.path}, and run this again."
@@ -148,7 +148,7 @@ class _Work:
             )
 
     def _keep(self, file: RemoteFile, partial: Partial) -> None:
-        """Record, then name: whatever bears the name is recorded, and what is recorded and not there is fetched again."""
+        """Record, then name: whatever bears the name is recorded; what is recorded and not there is fetched again."""
         target = self.plan.folder / file.path
         self.manifest.add(file.path, _entry(file, partial))
         partial.finish(target)

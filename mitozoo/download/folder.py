@@ -39,7 +39,7 @@ def fetched_folder(spec: DatasetSpec) -> Path:
         problem = f"was not fetched whole: {missing[0]} is not in {folder}" if begun else "is not on this machine"
         raise DataError(
             f"dataset '{spec.name}' {problem}, and no folder of its files was given",
-            hint=f"Type: mitozoo fetch {spec.name}{_size(spec)}; or pass --data DIR with the folder that you downloaded.",
+            hint=f"Type: mitozoo fetch {spec.name}{_size(spec)}; or pass --data DIR with its files.",
         )
     return folder
 

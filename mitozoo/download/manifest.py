@@ -102,7 +102,7 @@ def require_unchanged(folder: Path, files: Iterable[RemoteFile]) -> None:
         if problem := manifest.problem(file.path, contents=file.holds == "labels"):
             raise DataError(
                 problem,
-                hint="Delete or move it, then type mitozoo fetch again; labels of your own belong in a folder of their own.",
+                hint="Delete or move it, then type mitozoo fetch again. Labels of your own belong in another folder.",
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import random
 import time
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class PassingTrouble(Exception):
+class PassingError(Exception):
     """Something that may be over when the server is asked again.
 
     Attributes:
@@ -45,11 +45,11 @@ class Patience:
     sleep: Callable[[float], object] = time.sleep
     jitter: Callable[[], float] = random.random
 
-    def gives_up(self, failures: int, trouble: PassingTrouble) -> bool:
+    def gives_up(self, failures: int, trouble: PassingError) -> bool:
         """Tell whether it is no use to ask again now."""
         return failures > self.failures or (trouble.retry_after or 0) > self.longest_asked
 
-    def seconds(self, failures: int, trouble: PassingTrouble) -> float:
+    def seconds(self, failures: int, trouble: PassingError) -> float:
         """Return how long to wait after so many failures in a row, from 1."""
         own = min(self.longest, self.first * 2.0 ** (failures - 1)) * (0.5 + self.jitter() / 2)
         return max(own, trouble.retry_after or 0)
@@ -65,5 +65,5 @@ def retry_after(header: str | None) -> float | None:
     except ValueError:
         return None
     if until.tzinfo is None:  # '-0000': the date is in UTC
-        until = until.replace(tzinfo=datetime.UTC)
-    return max(0.0, (until - datetime.datetime.now(datetime.UTC)).total_seconds())
+        until = until.replace(tzinfo=dt.UTC)
+    return max(0.0, (until - dt.datetime.now(dt.UTC)).total_seconds())

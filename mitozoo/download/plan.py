@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mitozoo import storage
 from mitozoo.download.manifest import Manifest
-from mitozoo.download.transfer import Stopped
+from mitozoo.download.transfer import StoppedError
 from mitozoo.errors import DataError, DownloadError
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class _Asking:
             return step.size
         try:
             return self.downloader.size(step.file)
-        except (DownloadError, Stopped):  # the fetch itself will tell why
+        except (DownloadError, StoppedError):  # the fetch itself will tell why
             self.in_vain = True
             return None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from mitozoo.download.answers import answer_to, content_range, new_client, promise_of, require_plain
 from mitozoo.download.partial import Partial
-from mitozoo.download.patience import PassingTrouble, Patience
+from mitozoo.download.patience import PassingError, Patience
 from mitozoo.errors import DownloadError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ Advance = Callable[[int], None]  # told how many more bytes came; fewer than non
 _FAILURES_OF_A_QUESTION = 2  # sizes are good to know, and not worth a long wait
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """The user, or another file's failure, stopped this transfer; what came is kept."""
 
 
@@ -33,7 +33,7 @@ class Downloader:
 
     Attributes:
         patience: how failures are borne.
-        stopped: set it, and every transfer ends at its next chunk with `Stopped`.
+        stopped: set it, and every transfer ends at its next chunk with `StoppedError`.
     """
 
     def __init__(self, *, connections: int = 4, patience: Patience | None = None) -> None:
@@ -72,7 +72,7 @@ class Downloader:
         Raises:
             DownloadError: it cannot be had, or is not the file that was published; then nothing is kept.
             StorageError: the disk is full or cannot be written to.
-            Stopped: see `stopped`.
+            StoppedError: see `stopped`.
         """
         partial = Partial(path, file.url)
         while True:
@@ -93,13 +93,13 @@ class Downloader:
             before = progress()
             try:
                 return ask()
-            except PassingTrouble as trouble:
+            except PassingError as trouble:
                 failures = 1 if progress() > before else failures + 1
                 if patience.gives_up(failures, trouble):
                     raise _gave_up(url, failures, trouble) from trouble
                 patience.sleep(patience.seconds(failures, trouble))
             if self.stopped.is_set():
-                raise Stopped
+                raise StoppedError
 
     def _go_on(self, file: RemoteFile, partial: Partial, advance: Advance) -> None:
         """Ask for what is missing, and take what comes."""
@@ -122,7 +122,7 @@ class Downloader:
         promise = promise_of(response, file.url)
         if response.status_code != 200 and not _continues(response, partial):
             _start_anew(partial, advance)
-            raise PassingTrouble("the server went on with another part or another file than the one begun")
+            raise PassingError("the server went on with another part or another file than the one begun")
         if response.status_code == 200 and partial.length:  # it ignores ranges, or the file is another one by now
             _start_anew(partial, advance)
         if partial.length:  # what the first answer told of the whole file holds on
@@ -135,13 +135,13 @@ class Downloader:
         with partial.appending() as target:
             for chunk in response.iter_raw():
                 if self.stopped.is_set():
-                    raise Stopped
+                    raise StoppedError
                 if most is not None and partial.length + len(chunk) > most:
                     raise _refusal(partial, advance, f"it does not end after the {most:,} bytes that are published")
                 partial.append(target, chunk)
                 advance(len(chunk))
         if most is not None and partial.length < most:
-            raise PassingTrouble(f"it ended after {partial.length:,} of {most:,} bytes")
+            raise PassingError(f"it ended after {partial.length:,} of {most:,} bytes")
 
 
 def _continues(response: httpx2.Response, partial: Partial) -> bool:
@@ -183,7 +183,7 @@ def _problem(file: RemoteFile, partial: Partial) -> str | None:
     return None
 
 
-def _gave_up(url: str, failures: int, trouble: PassingTrouble) -> DownloadError:
+def _gave_up(url: str, failures: int, trouble: PassingError) -> DownloadError:
     if trouble.retry_after and failures == 1:
         return DownloadError(
             f"cannot fetch {url} now: {trouble}, and asks to be left alone for {trouble.retry_after:,.0f} s",

@@ -27,6 +27,7 @@ Digests = npt.NDArray[np.uint8]  # (m, 16)
 Held = TypeVar("Held", Patches, Windows)
 #: Batches in flight: enough to hide a slow tile; fewer where they are large, so that memory stays bounded.
 READ_AHEAD, READ_AHEAD_BYTES = 4, 256_000_000
+ROWS_A_TASK = 8  # neighbours share tiles: one thread reads them, so that no two wait for the same tile
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,8 @@ def _ahead(
 
         def start(rows: Rows) -> _Batch[Held]:
             held, pixels = hold(len(rows)), np.empty((len(rows), 16), dtype=np.uint8)
-            reading = [
-                readers.submit(_read, plan, int(row), see, held, pixels, place) for place, row in enumerate(rows)
-            ]
+            tasks = (range(at, min(at + ROWS_A_TASK, len(rows))) for at in range(0, len(rows), ROWS_A_TASK))
+            reading = [readers.submit(_read, plan, rows, see, held, pixels, places) for places in tasks]
             return _Batch(held, pixels, reading)
 
         waiting: deque[_Batch[Held]] = deque()
@@ -90,14 +90,16 @@ def _ahead(
 
 
 def _read(
-    plan: PatchPlan, row: int, see: Callable[[Any], Any], held: Patches | Windows, pixels: Digests, place: int
+    plan: PatchPlan, rows: Rows, see: Callable[[Any], Any], held: Patches | Windows, pixels: Digests, places: range
 ) -> None:
-    """Read one window; put what is seen of it, and a digest of what was read, where they belong."""
-    try:
-        window = plan.read(row)
-    except OSError as error:
-        raise SlideError(f"{plan.file(row)} cannot be read any more: {error}") from error
-    digest = hashlib.blake2b(f"{window.shape}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(window).data)
-    pixels[place] = np.frombuffer(digest.digest(), dtype=np.uint8)
-    held[place] = see(window)
+    """Read some windows; put what is seen of them, and digests of what was read, where they belong."""
+    for place in places:
+        row = int(rows[place])
+        try:
+            window = plan.read(row)
+        except OSError as error:
+            raise SlideError(f"{plan.file(row)} cannot be read any more: {error}") from error
+        digest = hashlib.blake2b(f"{window.shape}".encode(), digest_size=16)
+        digest.update(np.ascontiguousarray(window).data)
+        pixels[place] = np.frombuffer(digest.digest(), dtype=np.uint8)
+        held[place] = see(window)

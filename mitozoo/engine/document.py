@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from mitozoo.data.folds import confounded
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
+from mitozoo.results.pathologists import pathologists_parts, stated_by
 from mitozoo.results.run_folder import SCHEMA, run_id
 from mitozoo.results.scoring import CellColumns, score
 
@@ -52,6 +53,7 @@ def result_document(
     trained_on = seen.datasets[0]
     positives = int(cells.labels.sum())
     scored = score(columns, folds, rows)
+    stated = stated_by([one.spec for one in seen.datasets])
     return {
         "schema": SCHEMA,
         "run_id": run_id(identity),
@@ -82,6 +84,7 @@ def result_document(
             "synthetic": spec.synthetic,
             "license": spec.license,
             "reference": spec.reference,
+            **stated,
         },
         "protocol": {
             "name": protocol.name,
@@ -100,6 +103,7 @@ def result_document(
         "marks": _marks(subject, spec, protocol, request, recipe, seen, folds, rows),
         "contamination": max((subject.contamination(one.spec) for one in seen.datasets), key=SEVERITY.index),
         **scored,
+        **pathologists_parts(columns, cells.table["votes"], folds, rows, stated),
         "audit": audit,
         "files": files,
     }
@@ -162,12 +166,15 @@ def _marks(
     own = {fold.index for fold in folds if fold.reference_for is None}
     tested = len(own & {row.axes.fold for row in rows})
     skipped = seen.plan.skipped if seen.plan else ()
+    model_saw = {subject.contamination(one.spec) for one in seen.datasets}
     marks = {
         "synthetic data": spec.synthetic,
         f"only {len(seen.cells):,} cells": seen.limited,
         f"{tested} of {len(own)} folds": tested < len(own),
         request.conditions.summary(): bool(request.conditions.summary()),
         "THIS SPLIT LEAKS: annotations of one case on both sides": recipe.leaks,
+        "the model saw labels of it in training": "labels seen" in model_saw,
+        "the model saw images or the cohort of it in training": "images or cohort seen" in model_saw,
         "brought embeddings": seen.plan is None,
         "protocol changed by --set": "+" in protocol.name,
         "short, not a result": protocol.name.startswith("end-to-end-short"),

@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from mitozoo.data.patches import PatchPlan
     from mitozoo.data.splits import Labels
     from mitozoo.engine.progress import Advance, Progress
-    from mitozoo.protocols.fine_tune import NetworkTraining
+    from mitozoo.protocols.fine_tune import NetworkTraining, Patches
     from mitozoo.protocols.prediction import Prediction
     from mitozoo.protocols.spec import Protocol as ProtocolSpec
-    from mitozoo.protocols.fine_tune import Patches
     from mitozoo.results.conditions import Conditions
     from mitozoo.results.run_folder import RunFolder
 

@@ -183,6 +183,7 @@ class DatasetSpec(Record):
         synthetic: not made from tissue; shown in every table.
         labelled_by: who labelled, how many, blinded or model-assisted.
         voters: how many persons' votes a cell has in the label files; 0: none are released; None: not told.
+        region_mm2: area that was annotated of each slide, where it is the same for all; None: not known.
         independent_votes: whether each person voted without knowing the others' votes, and no vote is an adjudication.
         slides: a table with one row a slide, whose columns domains and `split` may use.
         split: template of the official split, 'train', 'test' or '' for a cell that is on neither side.
@@ -226,6 +227,7 @@ class DatasetSpec(Record):
     cohorts: tuple[str, ...] = ()
     voters: int | None = None
     independent_votes: bool = False
+    region_mm2: float | None = None
     files: tuple[RemoteFile | RemoteFolder, ...] = ()
     download_gb: float | None = None
     by_hand: str = ""
@@ -246,6 +248,8 @@ class DatasetSpec(Record):
         _one_of("group", self.group, GroupLevel)
         if self.split and self.test_slides:
             raise SpecError(f"dataset '{self.name}': the official split is given twice, by split and by test_slides")
+        if self.region_mm2 is not None and not 0 < self.region_mm2 < 10_000:
+            raise SpecError(f"dataset '{self.name}': region_mm2 must be square millimetres, not {self.region_mm2!r}")
         if isinstance(self.mpp, MppByDomain) and self.mpp.domain not in self.domains:
             raise SpecError(f"dataset '{self.name}': mpp goes by the domain '{self.mpp.domain}', which is not declared")
         numbers = self.mpp.values.values() if isinstance(self.mpp, MppByDomain) else [self.mpp]

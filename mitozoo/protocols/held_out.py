@@ -1,4 +1,4 @@
-"""What all heads on frozen embeddings do alike: look at their input, and hold out whole groups of the training cells."""
+"""What all heads on frozen embeddings do alike: look at their input, and hold out whole groups of training cells."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from mitozoo.data.splits import Rows
 from mitozoo.errors import ProtocolError
 from mitozoo.plugins.record import record
 from mitozoo.protocols.held_out import FIXED_THRESHOLD, hold_out, require_finite
@@ -19,6 +18,7 @@ from mitozoo.statistics.metrics import best_threshold
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mitozoo.data.splits import Rows
     from mitozoo.protocols.design import Design
 
 TIE = 1e-12  # log losses this close are equal, and the stronger penalty stays

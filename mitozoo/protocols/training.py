@@ -34,7 +34,7 @@ SCORING_BATCH = 64
 
 
 class Training:
-    """Trains what a protocol chooses of an encoder, with a linear head, once for each learning rate and keeps the best weights of all epochs.
+    """Trains what a protocol chooses of an encoder, and a head, once for each learning rate; keeps the best weights.
 
     All randomness of an epoch follows from the seed and its number, so that a resumed training equals an undisturbed
     one. Without validation cells only the first learning rate is tried, and its last epoch is the best.

@@ -130,13 +130,14 @@ def _scored_rows(folder: Path, document: dict[str, Any], cell_ids: pd.Series[str
     entries = document["scores"]
     rows = rows_from_tables(cell_ids, splits, predictions, entries)
     temperatures = {entry["row_id"]: entry.get("temperature", 1.0) for entry in entries}
+    further = {fold["fold"] for fold in document.get("folds", ()) if fold["reference_for"] is not None}
     return {
         (row.axes.fraction, row.axes.fold, row.axes.seed): ScoredRow(
             row_id=row.axes.row_id, cell=row.test, scores=row.test_scores, threshold=row.threshold, fold=row.axes.fold,
             seed=row.axes.seed, key=(row.axes.fraction,), temperature=temperatures[row.axes.row_id],
         )
         for row in rows
-        if row.status == DONE and row.axes == row.axes.fit
+        if row.status == DONE and not row.axes.perturbed and row.axes.fold not in further
     }  # fmt: skip
 
 

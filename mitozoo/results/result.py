@@ -13,6 +13,7 @@ from mitozoo.results.scoring import strongest_control
 SHOWN = (
     "auroc", "within_slide_auroc", "average_precision", "balanced_accuracy", "sensitivity", "specificity", "ece",
 )  # fmt: skip
+BY_DOMAIN = ("auroc", "balanced_accuracy")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,36 @@ class Result:
         rows = [[name.replace("_", " "), *(_cell(entry["metrics"][name]) for entry in summary)] for name in SHOWN]
         return ["metric", *(_of_labels(entry["fraction"]) for entry in summary)], rows
 
+    def tables(self) -> list[tuple[str, list[str], list[list[str]]]]:
+        """Return the further tables, each with its title, headers and rows; only those that have something to say."""
+        document = self.document
+        apart = [
+            [entry["trained_on"], entry["domain"], entry["value"], f"{entry['groups']:,}", f"{entry['cells']:,}"]
+            + [_cell(entry["metrics"][name]) for name in BY_DOMAIN]
+            for entry in document["by_domain"]
+        ]
+        by_training = any(row[0] for row in apart)
+        level = f"{document['dataset']['group_level']}s"
+        touched = [
+            [entry["perturbed"], _of_labels(entry["fraction"]), _cell(entry["metrics"]["auroc"])]
+            + [_difference(entry["difference"]["auroc"]), _difference(entry["difference"]["balanced_accuracy"])]
+            for entry in document["perturbed"]
+        ]
+        gaps = [
+            [entry["left_out"], _difference(entry["gap"]["auroc"]), _difference(entry["gap"]["balanced_accuracy"])]
+            for entry in document["domain_gap"]
+        ]
+        found = [
+            (
+                "by domain, at one threshold",
+                ["trained on", "domain", "value", level, "cells", *BY_DOMAIN][not by_training :],
+                [row[not by_training :] for row in apart],
+            ),
+            ("perturbed test cells", ["perturbation", "labels", "auroc", "change", "change of balanced accuracy"], touched),
+            ("gained by having seen the domain", ["left out", "auroc", "balanced accuracy"], gaps),
+        ]
+        return [(title, headers, rows) for title, headers, rows in found if rows]
+
     def remarks(self) -> list[str]:
         """Return what must be read beside the numbers, the loudest first."""
         document = self.document
@@ -58,6 +89,9 @@ class Result:
             lines.append(f"{len(skipped)} of {len(document['scores'])} rows skipped: {skipped[0]['reason']}")
         flags = sorted({flag for entry in document["scores"] for flag in entry.get("flags", ())})
         lines += [f"in {sum(flag in e.get('flags', ()) for e in document['scores'])} rows: {flag}" for flag in flags]
+        for fold, unseen in document["only_in_test"].items():
+            seen = "; ".join(f"{name} {', '.join(values)}" for name, values in unseen.items())
+            lines.append(f"{fold}: training also never saw {seen}")
         lines += [f"marked: {', '.join(document['marks'])}"] if document["marks"] else []
         positive, negative = (dataset["classes"][side] for side in ("positive", "negative"))
         lines.append(
@@ -88,6 +122,14 @@ class Result:
         notes = "".join(f"<li>{html.escape(line)}</li>" for line in self.remarks())
         title = html.escape(self.title())
         return f"<table><caption>{title}</caption><tr>{head}</tr>{body}</table><ul>{notes}</ul>"
+
+
+def _difference(entry: dict[str, Any]) -> str:
+    if entry["value"] is None:
+        return "-"
+    if entry["ci_low"] is None:
+        return f"{entry['value']:+.3f}"
+    return f"{entry['value']:+.3f} [{entry['ci_low']:+.3f}, {entry['ci_high']:+.3f}]"
 
 
 def _of_labels(fraction: float) -> str:

@@ -14,6 +14,7 @@ from mitozoo.data.splits import Fold, NotEnoughLabels, held_out_parts
 from mitozoo.errors import MitozooError, StorageError, VerificationError
 from mitozoo.plugins.record import canonical_json
 from mitozoo.results.conditions import Conditions
+from mitozoo.results.pathologists import pathologists_parts
 from mitozoo.results.row import DONE, ResultRow, read_row
 from mitozoo.results.run_folder import RESULT, ROWS, read_document, run_id
 from mitozoo.results.schema import violations
@@ -48,7 +49,7 @@ def verify(folder: Path) -> list[str]:
         rows = _rows(folder, table, document)
         cells = CellColumns.of(table, Conditions.of(document))
         folds = _check_splits(cells, table, rows, document)
-        _check_scores(cells, folds, rows, document)
+        _check_scores(cells, table, folds, rows, document)
     except (VerificationError, StorageError) as error:
         raise type(error)(f"{folder.name}: {error.message}") from error
     except (MitozooError, KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
@@ -172,9 +173,10 @@ def _check_draw(cells: CellColumns, fold: Fold, row: ResultRow, parameters: dict
 
 
 def _check_scores(
-    cells: CellColumns, folds: Sequence[Fold], rows: Sequence[ResultRow], document: dict[str, Any]
+    cells: CellColumns, table: pd.DataFrame, folds: Sequence[Fold], rows: Sequence[ResultRow], document: dict[str, Any]
 ) -> None:
-    differences = list(_differences(score(cells, folds, rows), document, ""))
+    asked = pathologists_parts(cells, table["votes"], folds, rows, document["dataset"])
+    differences = list(_differences(score(cells, folds, rows) | asked, document, ""))
     if differences:
         more = f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
         raise VerificationError(f"{'; '.join(differences[:SHOWN])}{more}")

@@ -1,6 +1,6 @@
 """AMi-Br (Bertram et al. 2025): atypical against normal mitotic figures of human breast cancer, as released patches."""
 
-from mitozoo import CellTable, Crosswalk, DatasetSpec, MppByDomain, SlideNames, hookimpl
+from mitozoo import CellTable, Crosswalk, DatasetSpec, MppByDomain, RemoteFile, SlideNames, hookimpl
 
 AMI_BR = DatasetSpec(
     name="ami-br",
@@ -35,6 +35,23 @@ AMI_BR = DatasetSpec(
     mpp=MppByDomain(
         domain="source", values={"Hamamatsu XR": 0.23, "Hamamatsu S360": 0.23, "Aperio CS2": 0.25, "TUPAC16": 0.25}
     ),
+    files=(
+        RemoteFile(
+            url="https://raw.githubusercontent.com/DeepMicroscopy/AMi-Br/HEAD/AMI-BR.csv",
+            path="AMI-BR.csv",
+            holds="labels",
+            size=348_367,
+            sha256="49eb286b4b45f524f34ee2655c4d2e8f1e0c94618424a59b30ff7412fea77690",
+        ),
+        RemoteFile(
+            url="https://github.com/DeepMicroscopy/AMi-Br_Benchmark/archive/3acf4da.zip",
+            path="AMi-Br",
+            holds="images",
+            archive="zip",
+            strip=1,
+            only="AMi-Br",
+        ),
+    ),
     license="MIT",  # of the repository that releases patches and labels together; the label file's first home has none
     reference="https://doi.org/10.1007/978-3-658-47422-5_25",
     negatives_origin="every cell is a mitotic figure by the labels of MIDOG21 or TUPAC16 (alternative labels); "
@@ -45,8 +62,8 @@ AMI_BR = DatasetSpec(
     derived_from=("midog21", "tupac16-al"),
     crosswalks=(
         Crosswalk(dataset="midog21", ours=r"MIDOG21/(?P<key>\d+)\.tiff", theirs=r"(?P<key>\d+)"),
-        # slides are the cases' stitched tiles
-        Crosswalk(dataset="tupac16-al", ours=r"TUPAC16/(?P<key>\d+)_stitched\d+\.tif", theirs=r"(?P<key>\d+)"),
+        # a slide is a case, its tiles stitched where there are several
+        Crosswalk(dataset="tupac16-al", ours=r"TUPAC16/(?P<key>\d+)(_stitched\d+)?\.tif", theirs=r"(?P<key>\d+)"),
     ),
 )
 

@@ -93,6 +93,10 @@ def task(name: str, title: str, negative_class: str, nuclei: str, negatives_orig
         negatives_origin=negatives_origin,
         labelled_by="pathologists of one institution; how many for each cell is not told",
         voters=0,
+        by_hand="Fetch the release from https://figshare.com/articles/dataset/"
+        "BreCaHAD_A_Dataset_for_Breast_Cancer_Histopathological_Annotation_and_Diagnosis/7379186, and unpack it so "
+        "that its folders images and groundTruth lie side by side.",
+        folder="brecahad",  # one release for both tasks
         derived_from=() if name == "brecahad" else ("brecahad",),
         crosswalks=() if name == "brecahad" else (Crosswalk(dataset="brecahad"),),  # the same cases
     )

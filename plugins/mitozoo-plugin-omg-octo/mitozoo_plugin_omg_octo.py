@@ -19,6 +19,8 @@ OMG_OCTO = DatasetSpec(
     negatives_origin="mitotic figures that were not called atypical",
     labelled_by="not told",
     voters=0,
+    by_hand="Fetch the patches and their table from https://zenodo.org/records/16107743; call the table OMG-Octo.csv, "
+    "and put the patches in a folder images beside it.",
     not_for_eval="which of its patches are of one slide or case is not established, nor is their size",
 )
 

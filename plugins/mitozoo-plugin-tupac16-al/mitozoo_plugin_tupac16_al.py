@@ -1,6 +1,6 @@
 """TUPAC16 with alternative labels (Bertram et al. 2020): mitotic figures of human breast cancer, 73 cases."""
 
-from mitozoo import CoordinateTables, DatasetSpec, hookimpl
+from mitozoo import CoordinateTables, DatasetSpec, RemoteFile, hookimpl
 
 TUPAC16_AL = DatasetSpec(
     name="tupac16-al",
@@ -25,6 +25,19 @@ TUPAC16_AL = DatasetSpec(
     negatives_origin="cells that an expert or a detector took for a mitotic figure and the agreed label did not",
     labelled_by="two experts, blinded, also on the cells that a detector added",
     voters=0,
+    files=(
+        RemoteFile(
+            url="https://github.com/DeepMicroscopy/TUPAC16_AlternativeLabels/archive/"
+            "e9ba69f38e01ffd893656b95a8d6f3bf53c5ba1a.zip",
+            path="TUPAC_AL",
+            holds="labels",
+            archive="zip",
+            strip=1,
+            only="TUPAC_AL",
+        ),
+    ),
+    by_hand="The images are given to those who register for the challenge, at https://tupac.grand-challenge.org: put "
+    "the tiles of its auxiliary set for mitosis detection at mitoses_image_data/CASE/TILE.tif.",
     cohorts=("tupac16",),
 )
 

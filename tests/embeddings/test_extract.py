@@ -78,6 +78,32 @@ def test_embeddings_equal_a_bare_loop(zoo, own_home):
     assert len(set(embedded.pixels)) == CELLS
 
 
+@pytest.mark.parametrize("authors", [False, True])
+def test_resampled_on_the_device_or_by_pil_the_cache_holds_the_same(authors, zoo, own_home, monkeypatch):
+    """To the last bit, so that neither the cache's key nor its rows need say which it was; windows of several sides."""
+    plan = plan_patches(
+        read_cells(load_registry().dataset("tiny").spec, zoo), Geometry(56.0, "reflect", authors), target_px=32
+    )
+    plan = dataclasses.replace(plan, side_px=np.resize([56, 32, 41, 70], CELLS))
+    model = RegisteredModel(load_registry().model("steady"))
+    made = []
+    for on_device in (False, True):
+        monkeypatch.setattr(extract, "_resamples", lambda *_, there=on_device: there)
+        monkeypatch.setenv("MITOZOO_HOME", str(own_home / str(on_device)))
+        made.append(embed_with(model, plan, "cpu", "fp32", 16, Progress()))
+    by_pil, by_device = made
+    assert by_pil.computed == by_device.computed == EVERYTHING
+    assert by_device.vectors.tobytes() == by_pil.vectors.tobytes()
+    assert by_device.pixels == by_pil.pixels
+
+
+def test_what_pil_did_not_resample_the_device_does_not_either(zoo):
+    antialiased = load_registry().model("steady").spec.preprocessing
+    assert extract._resamples("cuda", antialiased)
+    assert not extract._resamples("cpu", antialiased)
+    assert not extract._resamples("cuda", dataclasses.replace(antialiased, antialias=False))
+
+
 def test_the_second_time_nothing_is_loaded(zoo, own_home, loads):
     first = embed(zoo)
     assert loads() == 1

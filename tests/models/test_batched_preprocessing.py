@@ -26,14 +26,14 @@ def noise(side: int, seed: int = 0) -> np.ndarray:
     return pixels.clip(0, 255).astype(np.uint8)
 
 
-sizes = given(
-    side=st.integers(1, 200), size=st.integers(1, 90), seed=st.integers(0, 99),
-    interpolation=st.sampled_from(["bilinear", "bicubic"]),
-)  # fmt: skip
+SIDES = {
+    "side": st.integers(1, 200), "size": st.integers(1, 90), "seed": st.integers(0, 99),
+    "interpolation": st.sampled_from(["bilinear", "bicubic"]),
+}  # fmt: skip
 
 
 @settings(deadline=None, max_examples=150)
-@sizes
+@given(**SIDES)
 def test_a_whole_window_is_resampled_to_pils_bytes(side, size, seed, interpolation):
     preprocessing, window = recipe(size=size, resize_to=size, interpolation=interpolation), noise(side, seed)
     seen = batched.resample(torch.from_numpy(window)[None], preprocessing)
@@ -42,8 +42,7 @@ def test_a_whole_window_is_resampled_to_pils_bytes(side, size, seed, interpolati
 
 
 @settings(deadline=None, max_examples=100)
-@sizes
-@given(extra=st.integers(0, 20), resize=st.sampled_from(["short-side", "square", "none"]))
+@given(**SIDES, extra=st.integers(0, 20), resize=st.sampled_from(["short-side", "square", "none"]))
 def test_the_authors_rule_gives_the_same_bytes_too(side, size, seed, interpolation, extra, resize):
     preprocessing = recipe(size=size, resize=resize, resize_to=size + extra, interpolation=interpolation)
     window = noise(side, seed)

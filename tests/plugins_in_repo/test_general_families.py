@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
 import json
 import math
-import subprocess
-import sys
 
 import pytest
 import torch
+from encoders_in_repo import check_declared, laid_out, linear_layers, specs_of
 
 from mitozoo import OpenClipHub, TimmHub, TransformersHub
 from mitozoo.errors import MitozooError
 from mitozoo.models.encoder import Encoder
 from mitozoo.models.loaders import build_network
 
-FAMILIES = (
+SPECS = specs_of(
     "biomedclip", "ciga_simclr", "clip", "conch", "ctranspath", "dinov2", "dinov3", "exaonepath", "hipt_vit256",
     "imagenet", "keep", "mae", "musk", "pathodino", "pathoduet", "plip", "quiltnet", "retccl", "waiv",
 )  # fmt: skip
-MODULES = tuple(f"mitozoo_plugin_{family}" for family in FAMILIES)
-SPECS = {spec.name: spec for module in MODULES for spec in importlib.import_module(module).mitozoo_models()}
 #: They need what is not here: the authors' own package, or the repository's own code.
 ELSEWHERE = {"musk", "musk-single-scale", "phaet", "mascaret"}
 #: It fetches a tile before it is built.
@@ -41,13 +36,6 @@ def test_every_model_that_was_asked_for_is_there():
     assert sorted(SPECS) == sorted(asked.split())
 
 
-@functools.cache
-def laid_out(source) -> torch.nn.Module:
-    """Build on the meta device; two poolings of one network share it."""
-    with torch.device("meta"):
-        return build_network(source).eval()
-
-
 @pytest.fixture
 def configured(tmp_path, monkeypatch):
     """Put PLIP's configuration where no hub is asked; but for what stands here it is what transformers takes anyway."""
@@ -62,20 +50,17 @@ def configured(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", BUILT_HERE)
 def test_the_built_network_is_as_declared(name):
     spec = SPECS[name]
-    network, side = laid_out(spec.load), spec.preprocessing.size
-    assert sum(parameter.numel() for parameter in network.parameters()) == spec.parameters
+    network = laid_out(spec.load)
+    check_declared(spec, network)
     if not isinstance(spec.load, OpenClipHub | TransformersHub):  # CLIP's towers do not show their tokens
         assert getattr(network, "num_prefix_tokens", 0) == spec.prefix_tokens
-    with torch.no_grad(), torch.device("meta"):
-        assert Encoder(spec, network, "")(torch.zeros(2, 3, side, side)).shape == (2, spec.embed_dim)
 
 
 @pytest.mark.usefixtures("configured")
 @pytest.mark.parametrize("name", [name for name in BUILT_HERE if SPECS[name].lora_targets])
 def test_adapters_find_layers_of_blocks_and_nowhere_else(name):
-    network, targets = laid_out(SPECS[name].load), SPECS[name].lora_targets
-    linear = [key for key, module in network.named_modules() if isinstance(module, torch.nn.Linear)]
-    for target in targets:
+    linear = linear_layers(SPECS[name].load)
+    for target in SPECS[name].lora_targets:
         hit = [key for key in linear if key.endswith(target)]
         assert len(hit) >= 5  # PathDino's five blocks are the fewest
         assert all("blocks." in key or "encoder.layers." in key for key in hit)
@@ -147,31 +132,3 @@ def test_waivs_code_does_not_run_unasked(monkeypatch):
         assert SPECS[name].load.revision
         with pytest.raises(MitozooError, match="works only with Python code of its own"):
             build_network(SPECS[name].load)
-
-
-MEASURE = """
-import json, sys, time
-for heavy in ("torch", "timm", "transformers", "open_clip", "torchvision", "numpy", "pandas", "huggingface_hub"):
-    sys.modules[heavy] = None  # whoever imports it fails
-import mitozoo
-for name in mitozoo.__all__:  # what every plugin imports, and none of them pays for
-    name == "evaluate" or getattr(mitozoo, name)
-modules, spent = json.loads(sys.argv[1]), []
-for _ in range(5):
-    start = time.process_time()
-    count = sum(len(__import__(module).mitozoo_models()) for module in modules)
-    spent.append(time.process_time() - start)
-    for module in modules:
-        del sys.modules[module]
-print(json.dumps([count, min(spent)]))
-"""
-
-
-def test_importing_all_needs_no_heavy_library_and_no_time():
-    process = subprocess.run(
-        [sys.executable, "-c", MEASURE, json.dumps(MODULES)], capture_output=True, text=True, check=False
-    )
-    assert process.returncode == 0, process.stderr
-    count, seconds = json.loads(process.stdout)
-    assert count == len(SPECS)
-    assert seconds < 0.05

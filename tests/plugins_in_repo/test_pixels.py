@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
+from encoders_in_repo import specs_of
 from PIL import Image
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
@@ -17,11 +18,12 @@ from mitozoo.models import batched_preprocessing as batched
 from mitozoo.models import preprocessing as single
 from mitozoo.models.encoder import load_encoder
 from mitozoo.models.preprocessing import normalise, tile_px
-from mitozoo.plugins.registry import load_registry
-from mitozoo.plugins.specs import Preprocessing
+
+if TYPE_CHECKING:
+    from mitozoo.plugins.specs import Preprocessing
 
 TABLES = tomllib.loads((Path(__file__).parents[1] / "reference_models.toml").read_text("utf-8"))
-SPECS = {one.spec.name: one.spec for one in load_registry().models if not one.spec.controls_only}
+SPECS = {name: spec for name, spec in specs_of().items() if not spec.controls_only}
 RULE = ("size", "resize", "resize_to", "interpolation", "mean", "std")
 #: Of 255, for any pixel. Antialiased bicubic without uint8 between resize and normalisation was measured 5 off.
 ALLOWED = {"bilinear": 1, "bicubic": 2}
@@ -36,18 +38,21 @@ def stated_rule(name: str) -> dict[str, Any]:
     table, declared, rule = TABLES.get(name, {}), SPECS[name].preprocessing, {}
     for field in RULE:
         stated, own = table.get(field, {}), getattr(declared, field)
-        rule[field] = own if own in stated.get("alternatives", ()) else stated.get("value", own)
+        values = [stated["value"], *stated.get("alternatives", ())] if stated else [own]
+        rule[field] = next((value for value in values if same(value, own)), values[0])
     return rule
+
+
+def same(value: Any, own: Any) -> bool:
+    return bool(np.allclose(value, own, atol=1e-6)) if isinstance(value, list) else value == own
 
 
 def distinct() -> dict[str, Preprocessing]:
     """Return each preprocessing once, under the name of the model of whose rule most is stated."""
-    by_preprocessing: dict[Preprocessing, list[str]] = {}
+    shared: dict[Preprocessing, list[str]] = {}
     for name, spec in SPECS.items():
-        by_preprocessing.setdefault(spec.preprocessing, []).append(name)
-    best = (
-        max(names, key=lambda name: len(TABLES.get(name, {}).keys() & set(RULE))) for names in by_preprocessing.values()
-    )
+        shared.setdefault(spec.preprocessing, []).append(name)
+    best = (max(names, key=lambda name: len(TABLES.get(name, {}).keys() & set(RULE))) for names in shared.values())
     return {name: SPECS[name].preprocessing for name in best}
 
 
@@ -67,10 +72,8 @@ def authors_own(rule: dict[str, Any]) -> transforms.Compose:
 @pytest.fixture(scope="module")
 def crops(shared_data) -> list[Image.Image]:
     """Return whole released crops of two folders, 128 px."""
-    paths = [
-        sorted((shared_data / "ami-br" / "AMi-Br" / folder).glob("*.png"))[:8] for folder in ("Atypical", "Normal")
-    ]
-    images = [Image.open(path).convert("RGB") for path in sum(paths, [])]
+    folders = [shared_data / "ami-br" / "AMi-Br" / kind for kind in ("Atypical", "Normal")]
+    images = [Image.open(path).convert("RGB") for folder in folders for path in sorted(folder.glob("*.png"))[:8]]
     assert {image.size for image in images} == {(128, 128)}
     return images
 

@@ -16,6 +16,10 @@ GOLDEN_HASHES = {
     "linear-probe@1": "af476740de1036f28e0dc484e8cd35bc7bc0d99369811e773ab5dbebb8679321",
     "end-to-end@1": "421af7d7e33fdb8b75913fe4baa7256e14f2bb8454371b38ddf943818c609b0c",
     "end-to-end-short@1": "35172a764d7dddf4e0262bf12dfded23ff1f13824d3edc7b992aef6916ad0e5e",
+    "knn@1": "79c2777461c248ebf0c788e20ff1a3c50eb9b4c69a2c0ce1dbf0763ff4cce267",
+    "simpleshot@1": "c0188b226c781c0fd5b0bc7e24213c2a9f37c49fe29826f8c6ae87ccceb97826",
+    "lora@1": "3d3a60045dbee81f1acf50ba009a6b8b2d7b4e747b7340ca55ad7d780ee4471c",
+    "last-blocks@1": "6e8920754063b5e287b9708b9aaa3394043a214e0efaa4237d8faf99cc432f7a",
 }
 PROBE, TRAINING = PRESETS["linear-probe"], PRESETS["end-to-end"]
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
-from tiny_training import PREPROCESSING, SPEC, TinyNetwork, cells, fit, load, protocol
+from tiny_training import PREPROCESSING, SPEC, Stopped, TinyNetwork, cells, fit, load, protocol, same, stop_after
 
 from mitozoo.data.splits import draw, inner_folds
 from mitozoo.errors import ModelError
@@ -23,15 +23,6 @@ from mitozoo.protocols.training import Training
 from mitozoo.statistics.metrics import best_threshold
 
 TWO_RATES = (1e-3, 3e-3)
-
-
-def same(one, other):
-    assert one.selected == other.selected
-    assert (one.threshold, one.flags) == (other.threshold, other.flags)
-    for name in ("test_scores", "validation_scores"):
-        assert np.array_equal(getattr(one, name), getattr(other, name))
-    assert one.tensors.keys() == other.tensors.keys()
-    assert all(np.array_equal(one.tensors[name], other.tensors[name]) for name in one.tensors)
 
 
 def a_training(prediction_of=(), **changes):
@@ -156,19 +147,11 @@ def test_of_several_learning_rates_the_lowest_validation_loss_wins_and_trials_ar
 # Kills
 
 
-class Stopped(Exception):
-    pass
-
-
 @pytest.mark.parametrize("epochs_done", range(1, 7))
 def test_a_training_stopped_after_any_epoch_ends_as_an_undisturbed_one(tmp_path, epochs_done):
-    def stop(done, total):
-        if done == epochs_done:
-            raise Stopped
-
     settings = {"learning_rates": TWO_RATES, "epochs": 3, "patience": 3}
     with pytest.raises(Stopped):
-        fit(tmp_path / "c.pt", on_progress=stop, **settings)
+        fit(tmp_path / "c.pt", on_progress=stop_after(epochs_done), **settings)
     seen = []
     resumed = fit(tmp_path / "c.pt", on_progress=lambda done, total: seen.append(done), **settings)
     same(resumed, fit(tmp_path / "undisturbed.pt", **settings))
@@ -202,12 +185,8 @@ def test_a_checkpoint_of_another_training_is_not_resumed(tmp_path):
 
 
 def stop_after_two(path):
-    def stop(done, total):
-        if done == 2:
-            raise Stopped
-
     with pytest.raises(Stopped):
-        fit(path, on_progress=stop)
+        fit(path, on_progress=stop_after(2))
 
 
 # Numbers that are none
@@ -320,17 +299,13 @@ def test_fewer_cells_than_a_batch_still_make_a_whole_one(tmp_path):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_mixed_precision_trains_and_resumes(tmp_path, precision):
-    def stop(done, total):
-        if done == 2:
-            raise Stopped
-
     whole = fit(tmp_path / "a.pt", precision=precision)
     exact = fit(tmp_path / "b.pt")
     assert not np.array_equal(whole.test_scores, exact.test_scores)
     np.testing.assert_allclose(whole.test_scores, exact.test_scores, atol=0.05)
     assert {tensor.dtype for name, tensor in whole.tensors.items() if "weight" in name} == {np.dtype("float32")}
     with pytest.raises(Stopped):
-        fit(tmp_path / "c.pt", precision=precision, on_progress=stop)
+        fit(tmp_path / "c.pt", precision=precision, on_progress=stop_after(2))
     same(fit(tmp_path / "c.pt", precision=precision), whole)
 
 

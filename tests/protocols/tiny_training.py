@@ -110,6 +110,28 @@ def fit(
         torch.set_num_threads(threads)
 
 
+class Stopped(Exception):
+    """Ends a training as a user's Ctrl-C would."""
+
+
+def stop_after(epochs: int):
+    def on_progress(done: int, total: int) -> None:
+        if done == epochs:
+            raise Stopped
+
+    return on_progress
+
+
+def same(one: Prediction, other: Prediction) -> None:
+    """Assert that two fits are equal to the bit."""
+    assert one.selected == other.selected
+    assert (one.threshold, one.flags) == (other.threshold, other.flags)
+    for name in ("test_scores", "validation_scores"):
+        assert np.array_equal(getattr(one, name), getattr(other, name))
+    assert one.tensors.keys() == other.tensors.keys()
+    assert all(np.array_equal(one.tensors[name], other.tensors[name]) for name in one.tensors)
+
+
 def kill_myself_after(epochs: int):
     def on_progress(done: int, total: int) -> None:
         if done == epochs:

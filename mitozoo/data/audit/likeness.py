@@ -18,8 +18,8 @@ Picture = npt.NDArray[Any]  # grey, (64, 64) or a little less
 BLOCKS = 16
 #: Correlation of two crops' 16 x 16 block means from which on their pixels are compared.
 LIKELY = 0.75
-#: Correlation of two crops' pixels, at the best shift, from which on they show the same. Of AMi-Br's 6.9 million pairs of
-#: different cells none comes above 0.93; a crop stays above 0.97 with itself when it is saved anew as JPEG, dimmed,
+#: Correlation of two crops' pixels, at the best shift, from which on they show the same. Of AMi-Br's 6.9 million pairs
+#: of different cells none comes above 0.93; a crop stays above 0.97 with itself when it is saved anew as JPEG, dimmed,
 #: tinted, or shifted by 2 of its 128 px (by 4 px it may be missed).
 SAME = 0.96
 HOPELESS = 0.8  # correlation at whole px below which half px are not tried

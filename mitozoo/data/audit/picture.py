@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from mitozoo.data.slides import Pixels
 
 CROP, FRAME, GAP, LINE = 128, 5, 14, 14  # px
-ACROSS, TOGETHER = 3, 3  # examples in a row, crops of one example
+SLOT = CROP + 2 * FRAME + 2  # of one crop with its frame
+ACROSS, TOGETHER = 9, 3  # crops in a row, crops of one example
 POSITIVE, NEGATIVE = (213, 94, 0), (0, 114, 178)  # vermilion and blue, which nearly everybody can tell apart
 INK, PAPER = (20, 20, 20), (255, 255, 255)
 LONGEST_NAME = 22  # letters below a crop
@@ -46,21 +47,22 @@ def contact_sheet(
 
     sections = [(one, _seen(one, read)) for one in findings]
     sections = [(one, examples) for one, examples in sections if examples]
-    example_width = TOGETHER * (CROP + 2 * FRAME) + GAP
     example_height = CROP + 2 * FRAME + 2 * LINE + GAP
-    rows = [-(-len(examples) // ACROSS) for _, examples in sections]
+    together = [max(map(len, examples)) for _, examples in sections]
+    rows = [-(-len(examples) // (ACROSS // crops)) for (_, examples), crops in zip(sections, together, strict=True)]
     height = GAP + 2 * LINE + sum(2 * LINE + row * example_height for row in rows)
-    sheet = Image.new("RGB", (ACROSS * example_width + GAP, height), PAPER)
+    sheet = Image.new("RGB", (ACROSS * (SLOT + GAP) + GAP, height), PAPER)
     _write(sheet, GAP, GAP // 2, f"positive: {classes[0]}", POSITIVE)
     _write(sheet, GAP, GAP // 2 + LINE, f"negative: {classes[1]}", NEGATIVE)
     top, shown = GAP + 2 * LINE, 0
-    for (one, examples), row_count in zip(sections, rows, strict=True):
+    for (one, examples), crops, row_count in zip(sections, together, rows, strict=True):
+        in_a_row, example_width = ACROSS // crops, crops * SLOT + GAP
         _write(sheet, GAP, top, f"{one.kind}: {one.count:,} {one.unit} ({one.severity})", INK)
         for place, example in enumerate(examples):
-            left = GAP + place % ACROSS * example_width
-            at = top + 2 * LINE + place // ACROSS * example_height
+            left = GAP + place % in_a_row * example_width
+            at = top + 2 * LINE + place // in_a_row * example_height
             for number, (row, pixels) in enumerate(example):
-                _show(sheet, left + number * (CROP + 2 * FRAME), at, pixels, names[row], bool(labels[row]))
+                _show(sheet, left + number * SLOT, at, pixels, names[row], bool(labels[row]))
                 shown += 1
         top += 2 * LINE + row_count * example_height
     with write_whole(path) as unfinished:
@@ -78,8 +80,8 @@ def _show(sheet: Picture, left: int, top: int, pixels: Pixels, name: str, positi
     from PIL import Image
 
     side = CROP + 2 * FRAME
-    sheet.paste(POSITIVE if positive else NEGATIVE, (left, top, left + side - 2, top + side))
-    crop = Image.fromarray(np.ascontiguousarray(pixels)).resize((CROP - 2, CROP), Image.Resampling.BICUBIC)
+    sheet.paste(POSITIVE if positive else NEGATIVE, (left, top, left + side, top + side))
+    crop = Image.fromarray(np.ascontiguousarray(pixels)).resize((CROP, CROP), Image.Resampling.BICUBIC)
     sheet.paste(crop, (left + FRAME, top + FRAME))
     short = name if len(name) <= LONGEST_NAME else f"...{name[-LONGEST_NAME + 3 :]}"
     _write(sheet, left, top + side, short, POSITIVE if positive else NEGATIVE)

@@ -49,7 +49,7 @@ def audit_split(
             {
                 "groups_on_both_sides": int(shared.size),
                 "overlapping_crops_across_sides": _across(overlaps, on_train, on_test),
-                "duplicate_sets_across_sides": sum(on_train[s].any() and on_test[s].any() for s in duplicates),
+                "duplicate_sets_across_sides": int(sum(on_train[s].any() and on_test[s].any() for s in duplicates)),
             }
         )
     same = labels[holds[:, 0]] == labels[holds[:, 1]]

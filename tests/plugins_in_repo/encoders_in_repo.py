@@ -1,0 +1,48 @@
+"""The encoders of this repository's plugins, and their networks without weights, for the tests beside this file."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from mitozoo.models.encoder import Encoder
+from mitozoo.models.loaders import build_network
+
+if TYPE_CHECKING:
+    from mitozoo.plugins.sources import Source
+    from mitozoo.plugins.specs import ModelSpec
+
+PLUGINS = Path(__file__).parents[2] / "plugins"
+
+
+def specs_of(*families: str) -> dict[str, ModelSpec]:
+    """Return what these families' modules offer; all of the repository's where none is named."""
+    modules = [f"mitozoo_plugin_{family}" for family in families] or sorted(
+        file.stem for file in PLUGINS.glob("*/mitozoo_plugin_*.py")
+    )
+    offered = (getattr(importlib.import_module(module), "mitozoo_models", tuple) for module in modules)
+    return {spec.name: spec for models in offered for spec in models()}
+
+
+@functools.cache
+def laid_out(source: Source) -> torch.nn.Module:
+    """Build on the meta device; two poolings of one network share it."""
+    with torch.device("meta"):
+        return build_network(source).eval()
+
+
+def check_declared(spec: ModelSpec, network: torch.nn.Module) -> None:
+    """Compare a network on the meta device with what is declared: parameters, and the embeddings' dimension."""
+    side = spec.preprocessing.size
+    assert sum(parameter.numel() for parameter in network.parameters()) == spec.parameters
+    with torch.no_grad(), torch.device("meta"):
+        assert Encoder(spec, network, "")(torch.zeros(2, 3, side, side)).shape == (2, spec.embed_dim)
+
+
+def linear_layers(source: Source) -> list[str]:
+    """Return the names of a network's linear layers."""
+    return [name for name, module in laid_out(source).named_modules() if isinstance(module, torch.nn.Linear)]
