@@ -23,6 +23,7 @@ COMMANDS = {
     "plugins": ("mitozoo.cli.lists:plugins", "List the installed plugins, and why any does not work."),
     "runs": ("mitozoo.cli.runs:runs", "List the runs in a folder."),
     "info": ("mitozoo.cli.info:info", "Show everything about a model, dataset or protocol."),
+    "fetch": ("mitozoo.cli.fetch:fetch", "Fetch a dataset's files, and verify those that are there."),
     "describe": ("mitozoo.cli.describe:describe", "Count what a dataset holds, and say what is missing."),
     "audit": ("mitozoo.cli.audit:audit", "Look for leaks, duplicates and conflicting labels in a dataset."),
     "compare": ("mitozoo.cli.compare:compare", "Compare two runs on the cells that both tested."),

@@ -32,6 +32,8 @@ def info(*, name: str, kind: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"kind": kind} | entry)
         return
+    if "files" in entry:
+        entry |= {"files": _download(entry)}
     doubtful = entry.get("unverified", ())
     rows = []
     for field, value in _fields({"kind": kind} | entry):
@@ -82,6 +84,24 @@ def _lineage(kind: str, spec: Any) -> dict[str, dict[str, list[str]]]:
     for model in registry.models:
         by_state[relatives.contamination(model.spec, spec.name)].append(model.shown_name)
     return {"models": {state: names for state, names in by_state.items() if names and state != "declared none"}}
+
+
+def _download(entry: Mapping[str, Any]) -> str:
+    """Return in one line what `mitozoo fetch` would fetch: how many files, how large, from where."""
+    from urllib.parse import urlsplit
+
+    files = entry["files"]
+    if not files:
+        return "made on this machine" if entry["prepare"] else "by hand"
+    count = sum(len(one.get("ids", "1")) for one in files)
+    sizes = [one.get("size") for one in files]
+    size = "size not published"
+    if entry["download_gb"]:
+        size = f"about {entry['download_gb']:g} GB"
+    elif None not in sizes:
+        size = f"{sum(sizes) / 1e6:,.1f} MB"
+    hosts = ", ".join(dict.fromkeys(urlsplit(one["url"]).hostname or "" for one in files))
+    return f"{count:,} file{'' if count == 1 else 's'} from {hosts}, {size}: mitozoo fetch {entry['name']}"
 
 
 def _fields(entry: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:

@@ -105,7 +105,7 @@ def _model_line(model: Registered[ModelSpec]) -> tuple[str, ...]:
 
 def _dataset_line(dataset: Registered[DatasetSpec]) -> tuple[str, ...]:
     spec = dataset.spec
-    marks = {"synthetic": spec.synthetic}
+    marks = {"synthetic": spec.synthetic, "not for eval": bool(spec.not_for_eval)}
     return (
         dataset.shown_name, spec.positive_class, spec.negative_class, spec.group, ", ".join(spec.domains), spec.license,
         dataset.plugin, ", ".join(mark for mark, holds in marks.items() if holds), spec.title,

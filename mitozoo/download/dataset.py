@@ -16,6 +16,21 @@ if TYPE_CHECKING:
     from mitozoo.plugins.specs import DatasetSpec
 
 
+def require_fetchable(spec: DatasetSpec, folder: Path) -> None:
+    """Raise `DataError` for a dataset that no program can fetch; says what to do instead."""
+    if spec.files:
+        return
+    if spec.prepare is not None:
+        raise DataError(
+            f"dataset '{spec.name}' is made on this machine when it is first used: there is nothing to fetch"
+        )
+    where = spec.by_hand or f"See {spec.reference}."
+    raise DataError(
+        f"dataset '{spec.name}' has to be fetched by hand",
+        hint=f"{where}\nPut the files in {folder}, where eval and describe find them; or name another with --data.",
+    )
+
+
 def plan_dataset(
     spec: DatasetSpec, folder: Path, downloader: Downloader, *, labels_only: bool = False, jobs: int = 4
 ) -> Plan:
@@ -25,11 +40,7 @@ def plan_dataset(
         DataError: there is nothing that a program can fetch, or a file is there and is another one.
         StorageError: what is missing does not fit the disk.
     """
-    if not spec.files:
-        where = spec.by_hand or f"See {spec.reference}."
-        if spec.prepare is not None:
-            raise DataError(f"dataset '{spec.name}' is made by its plugin on first use: there is nothing to fetch")
-        raise DataError(f"dataset '{spec.name}' has no files that a program may fetch", hint=where)
+    require_fetchable(spec, folder)
     plan = make_plan(folder, spec.remote_files(labels_only=labels_only), downloader, jobs=jobs)
     plan.require_room()
     return plan

@@ -30,6 +30,8 @@ from mitozoo.results.tables import CELLS, PREDICTIONS, SPLITS, cell_table, predi
 from mitozoo.storage import content_ids
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mitozoo.protocols.spec import Protocol
 
 BYTES_OF_A_CELL = 200  # in the files of one row: positions, scores, and its lines in the tables
@@ -76,18 +78,19 @@ class _Evaluation:
             self.recipe = self.conditions.recipe(self.protocol.parameters())
             for text in self.plan.notes() if self.plan else ():
                 self.progress.note(text)
+            self.device, self.precision = self._device()
+            identity = self._identity()
+            folder = RunFolder(self.request.out / self._folder_name(run_id(identity)))
+        if (stored := self._stored(folder)) is not None:
+            return stored
+        with self.progress.stage("folds"):
             self.folds = self._folds()
             if not self.recipe.leaks:
                 require_no_leak(self._audit(pixels=None))
-        self.device, self.precision = self._device()
-        identity = self._identity()
-        folder = RunFolder(self.request.out / self._folder_name(run_id(identity)))
-        wanted = self._wanted()
         with folder.locked():
-            missing = [axes for axes in wanted if not folder.has(axes)]
-            stored = folder.result()
-            if stored is not None and folder.holds(stored) and not missing:
-                return Result(stored, folder.path)
+            if (stored := self._stored(folder)) is not None:  # made while this process waited
+                return stored
+            missing = [axes for axes in self._wanted() if not folder.has(axes)]
             require_room(folder.path, self._bytes_of(len(missing)), "the run folder")
             fitter = self._fitter(folder)
             pixels = fitter.prepare()
@@ -98,6 +101,15 @@ class _Evaluation:
             folder.write_json(RESULT, document)
             folder.clean()
         return Result(document, folder.path)
+
+    def _stored(self, folder: RunFolder) -> Result | None:
+        """Return the run as it lies there if it holds all that is wanted; the same cells have the same folds."""
+        document = folder.result()
+        if document is None or not folder.holds(document):
+            return None
+        folds = [(fold["fold"], fold["reference_for"]) for fold in document["folds"]]
+        whole = all(folder.has(axes) for axes in self._wanted_of(folds))
+        return Result(document, folder.path) if whole else None
 
     def _subject(self) -> RegisteredModel | BroughtEmbeddings:
         if self.request.model is not None:
@@ -154,16 +166,20 @@ class _Evaluation:
         return f"{model}-{self.cells.spec.name}-{self.protocol.name.partition('@')[0]}-{identifier[:12]}"
 
     def _wanted(self) -> list[Axes]:
+        return self._wanted_of([(fold.index, fold.reference_for) for fold in self.folds])
+
+    def _wanted_of(self, folds: Sequence[tuple[int, int | None]]) -> list[Axes]:
+        """Return the rows that are asked for, of folds given as (index, which fold it is the reference for)."""
         fractions = sorted(set(self.request.fractions), reverse=True)
-        tested = [fold for fold in self.folds if fold.reference_for is None][: self.request.folds]
-        wanted = {fold.index for fold in tested}
+        wanted = {index for index, reference_for in folds if reference_for is None}
+        wanted = set(sorted(wanted)[: self.request.folds])
         return [
-            Axes(fold.index, seed, fraction, perturbed)
+            Axes(index, seed, fraction, perturbed)
             for fraction in fractions
             for seed in range(self.request.seeds)
-            for fold in self.folds
-            if fold.index in wanted or fold.reference_for in wanted
-            for perturbed in ("", *(map(str, self.request.perturbations) if fold.reference_for is None else ()))
+            for index, reference_for in folds
+            if index in wanted or reference_for in wanted
+            for perturbed in ("", *(map(str, self.request.perturbations) if reference_for is None else ()))
         ]
 
     def _bytes_of(self, rows: int) -> int:

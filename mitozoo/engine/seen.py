@@ -134,8 +134,6 @@ def _plan(cells: Cells, request: Request, model: ModelSpec, protocol: Protocol) 
 
 def _geometry(spec: DatasetSpec, request: Request, model: ModelSpec, protocol: Protocol) -> tuple[Geometry, int]:
     """Return the window, and the side in px that it is resampled to."""
-    from mitozoo.models.preprocessing import tile_px
-
     preprocessing = model.preprocessing
     if request.crop_um is not None and protocol.geometry != "window":
         raise ProtocolError(
@@ -151,6 +149,8 @@ def _geometry(spec: DatasetSpec, request: Request, model: ModelSpec, protocol: P
             f"model '{model.name}' states no microns per pixel, which geometry '{protocol.geometry}' goes by",
             hint="Use the protocol's own window: leave out --set geometry.",
         )
+    from mitozoo.models.preprocessing import tile_px
+
     authors = protocol.geometry == "authors"
     side = tile_px(preprocessing) if authors else preprocessing.size
     return Geometry(side * preprocessing.mpp, protocol.edge, authors), side

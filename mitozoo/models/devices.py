@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mitozoo.errors import ModelError
@@ -18,6 +20,8 @@ def pick_device(wanted: str) -> str:
     Raises:
         ModelError: this machine has no such device.
     """
+    if wanted in ("auto", "cpu") and _nothing_but_a_cpu():
+        return "cpu"
     import torch
 
     works = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
@@ -26,6 +30,13 @@ def pick_device(wanted: str) -> str:
     if not works.get(wanted.split(":")[0]):
         raise ModelError(f"device '{wanted}' is not available on this machine", hint="Use --device auto.")
     return wanted
+
+
+def _nothing_but_a_cpu() -> bool:
+    """Tell, without importing torch, whether this is a Linux machine without any accelerator's driver."""
+    if not sys.platform.startswith("linux"):
+        return False
+    return not any(Path(driver).exists() for driver in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg"))
 
 
 def resolve_precision(spec: ModelSpec, wanted: str, device: str) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: The user's own folder of weights, laid out as DIR/ORGANISATION/NAME/FILE.
 OWN_FOLDER = "MITOZOO_WEIGHTS"
+#: How long the hub may take to say that it is there; its client by itself tries six times, over half a minute.
+ANSWER_SECONDS = 3
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,19 @@ def hub_file(repo: str, filename: str, revision: str | None) -> Path:
     """
     if (own := own_file(f"{repo}/{filename}")) is not None:
         return own
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
+    cached = try_to_load_from_cache(repo, filename, revision=revision)
+    if revision and isinstance(cached, str):  # a pinned commit stays what it is
+        return Path(cached)
     at = f" at revision {revision}" if revision else ""
     with _asking(repo, f"cannot fetch {filename} of {repo}{at}", place_hint(f"{repo}/{filename}")):
-        # a pinned commit that is in the cache is answered from there, without a connection
-        return Path(hf_hub_download(repo, filename, revision=revision))
+        silence = _silence(repo, filename, revision)
+        try:
+            return Path(hf_hub_download(repo, filename, revision=revision, local_files_only=silence is not None))
+        except LocalEntryNotFoundError as error:
+            raise error from silence or error.__cause__
 
 
 def repository(name: str, revision: str | None = None) -> Repository:
@@ -74,11 +83,27 @@ def repository(name: str, revision: str | None = None) -> Repository:
     from huggingface_hub import HfApi
 
     with _asking(name, f"cannot look at {name}", place_hint(f"{name}/...")):
-        seen = HfApi().model_info(name, revision=revision)
+        seen = HfApi().model_info(name, revision=revision, timeout=ANSWER_SECONDS)
         files = tuple(sorted(file.rfilename for file in seen.siblings or ()))
     with storage.write_whole(remembered) as part:
         part.write_text(json.dumps({"revision": seen.sha, "files": files}), encoding="utf-8")
     return Repository(name, seen.sha, files)
+
+
+def _silence(repo: str, filename: str, revision: str | None) -> Exception | None:
+    """Ask for a file's head, once: return why no answer came, if none did; a refusal is an answer, and raised."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        get_hf_file_metadata(hf_hub_url(repo, filename, revision=revision), timeout=ANSWER_SECONDS)
+    except HfHubHTTPError as error:
+        if error.response.status_code < 500:
+            raise
+        return error
+    except Exception as error:  # noqa: BLE001 (no connection, in the words of whatever HTTP library the client uses)
+        return error
+    return None
 
 
 def own_file(relative: str) -> Path | None:

@@ -38,8 +38,8 @@ def model_weights_sha256(spec: ModelSpec, *, file: Path | None = None) -> str:
 def weights_sha256(source: Source | Callable[..., Any], *, file: Path | None = None) -> str:
     """Return the sha256 of a source's weight file.
 
-    For a load function it is that of the file which its attribute `weights` names (a path, relative to the function's
-    own file), else 'function'.
+    For a load function, or a callable record, it is that of the file which its attribute `weights` names (a path,
+    relative to the Python file that defines it), else 'function'.
 
     Args:
         source: a source record or a load function.
@@ -140,7 +140,10 @@ def _function_weights(function: Callable[..., Any], file: Path | None) -> str:
     declared = getattr(function, "weights", None)
     if declared is None:
         return FUNCTION
-    path = Path(inspect.getfile(function)).parent / declared
+    code = function if inspect.isroutine(function) or inspect.isclass(function) else type(function)  # a callable record
+    if not isinstance(declared, str | Path):
+        raise ModelError(f"the load function {code.__qualname__} names its weights as {declared!r}, which is no path")
+    path = Path(inspect.getfile(code)).parent / declared
     if not path.is_file():
-        raise ModelError(f"there is no weight file {path}, which the load function {function.__qualname__} names")
+        raise ModelError(f"there is no weight file {path}, which the load function {code.__qualname__} names")
     return storage.content_id(path)

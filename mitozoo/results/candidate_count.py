@@ -56,7 +56,7 @@ def candidate_count(
         "area_mm2": region_mm2,
         "true": by_seed[0]["true"],
         "counters": {
-            name: {key: _mean([each[name][key] for each in by_seed]) for key in by_seed[0][name]}
+            name: {key: _mean([each[name][key] for each in by_seed]) for key in ("bias", "limit_low", "limit_high")}
             for name in ("thresholded", "summed")
         },
     }

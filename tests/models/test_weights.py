@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import socket
 import subprocess
 import sys
 import threading
+import time
 import traceback
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -15,7 +18,9 @@ from huggingface_hub import constants
 from huggingface_hub.errors import GatedRepoError
 
 from mitozoo.errors import ModelError
+from mitozoo.models import hub as hub_module
 from mitozoo.models.weights import locate, weights_sha256
+from mitozoo.plugins.record import Record, record
 from mitozoo.plugins.sources import PackagedWeights, Source, TimmHub
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -170,6 +175,37 @@ def test_without_a_connection_the_message_says_where_to_put_the_file(hub, monkey
     assert f"(now {tmp_path / 'empty'}, where it is not)" in caught.value.hint
 
 
+def test_a_hub_out_of_reach_is_told_at_once(hub, monkeypatch):
+    """The hub's client by itself would ask six times, over 23 s."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = f"http://127.0.0.1:{server.getsockname()[1]}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", closed + "/{repo_id}/resolve/{revision}/{filename}")
+    began = time.monotonic()
+    with pytest.raises(ModelError, match=r"cannot fetch model\.safetensors of lab/net .*refused") as caught:
+        locate(hub_source())
+    assert time.monotonic() - began < 3
+    assert "put the file at DIR/lab/net/model.safetensors and set MITOZOO_WEIGHTS=DIR" in caught.value.hint
+
+
+def test_a_hub_that_says_nothing_is_waited_for_briefly(hub, monkeypatch):
+    monkeypatch.setattr(hub_module, "ANSWER_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it lets one connect, and never answers
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/{revision}/{filename}")
+        began = time.monotonic()
+        with pytest.raises(ModelError, match=r"cannot fetch model\.safetensors of lab/net .*timed out"):
+            locate(hub_source())
+    assert time.monotonic() - began < 3
+
+
+def test_what_was_fetched_once_is_used_while_the_hub_is_down(hub):
+    path = locate(hub_source(revision=None))
+    hub.error = (503, "")
+    began = time.monotonic()
+    assert locate(hub_source(revision=None)) == path
+    assert time.monotonic() - began < 3
+
+
 def test_weights_are_compared_with_the_declared_checksum(package):
     assert weights_sha256(packaged_source()) == SHA256
     with pytest.raises(ModelError, match=f"refused .*its sha256 is {SHA256}, but the model declares {'0' * 64}"):
@@ -185,6 +221,31 @@ def test_weights_without_a_declared_checksum_are_measured(hub):
 
 def test_a_load_function_has_no_weight_file():
     assert weights_sha256(lambda: None) == "function"
+
+
+def load_from_a_file():
+    """A load function that names its file."""
+
+
+@record
+class LoadsOneOfSeveral(Record):
+    """As a plugin whose one function loads several models."""
+
+    weights: object
+
+    def __call__(self) -> None:
+        raise AssertionError("nothing is loaded to find its weights")
+
+
+@pytest.mark.parametrize("make", [lambda name: setattr(load_from_a_file, "weights", name) or load_from_a_file,
+                                  lambda name: LoadsOneOfSeveral(weights=name)])  # fmt: skip
+def test_a_function_or_record_may_name_its_file_beside_its_own_code(make):
+    here = Path(__file__)
+    assert weights_sha256(make(here.name)) == hashlib.sha256(here.read_bytes()).hexdigest()
+    with pytest.raises(ModelError, match=r"there is no weight file .*none\.pt, which the load function \w+ names"):
+        weights_sha256(make("none.pt"))
+    with pytest.raises(ModelError, match=r"names its weights as 7, which is no path"):
+        weights_sha256(make(7))
 
 
 def test_a_source_of_a_newer_mitozoo_asks_for_an_upgrade():

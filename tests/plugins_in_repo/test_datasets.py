@@ -46,24 +46,23 @@ def test_lineage_is_stated_whole():
     derived = {name: set(spec.derived_from) for name, spec in SPECS.items()}
     assert derived["midog22"] == {"midog21"}
     assert derived["midogpp"] == {"midog21", "midog22"}
-    assert derived["atnorm-br"] == {"tcga"}
+    assert derived["atnorm-br"] == set()
+    assert SPECS["atnorm-br"].cohorts == ("tcga",)
+    assert [derived[name] for name in ("ccmct-heael", "cmc-mel", "brecahad-all")] == [{"ccmct"}, {"cmc"}, {"brecahad"}]
     assert {"midogpp", "midog22", "midog21"} == derived["atnorm-md"]
     for parents in derived.values():
         for parent in parents & SPECS.keys():
             assert derived[parent] <= parents  # whoever reads one name sees all relatives
 
 
-def test_images_of_midog22_are_found_in_midogpp():
-    from mitozoo_plugin_midog import MIDOG22, MIDOGPP, midogpp_image
+def test_tumours_of_midog_are_called_alike():
+    assert SPECS["midog22"].domains["tumour"].value("249.png") == "canine lymphosarcoma"
+    assert SPECS["midogpp"].slides.mend["Tumor"]["canine lymphoma"] == "canine lymphosarcoma"
 
-    crosswalk = {number: midogpp_image(number) for number in range(1, 355)}
-    assert len(set(crosswalk.values())) == 354
-    assert {crosswalk[n] - n for n in range(151, 347)} == {50}
-    assert [crosswalk[n] for n in (1, 150, 151, 346, 347, 353, 354)] == [1, 150, 201, 396, 398, 404, 397]
-    with pytest.raises(ValueError, match=r"none of the 354 labelled images"):
-        midogpp_image(355)
-    assert MIDOG22.domains["tumour"].value("249.png") == "canine lymphosarcoma"
-    assert MIDOGPP.slides.mend["Tumor"]["canine lymphoma"] == "canine lymphosarcoma"
+
+def test_votes_are_called_independent_only_where_named_persons_voted_alone():
+    assert {name for name, spec in SPECS.items() if spec.independent_votes} == {"atnorm-md"}  # and ami-br, not in here
+    assert (SPECS["atnorm-md"].voters, SPECS["midogpp"].voters, SPECS["midogpp"].independent_votes) == (5, 3, False)
 
 
 @pytest.mark.parametrize(
@@ -175,12 +174,24 @@ def test_tupac_lines_are_row_then_column(tmp_path):
 
 
 def test_released_patches_without_slide_are_described_only(tmp_path):
-    for label in ("Atypical", "Normal"):
-        (tmp_path / "AtNorM-MD" / label).mkdir(parents=True)
-        (tmp_path / "AtNorM-MD" / label / "1.png").touch()
+    (tmp_path / "AtNorM-MD_expert_votes.csv").write_text(
+        "Filename,Expert_1,Expert_2,Expert_3,Expert_4,Expert_5,Majority\n"
+        "1.png,Normal,Normal,Atypical,Normal,Normal,Normal\n"
+        "2.png,Normal,Atypical,Atypical,Atypical,Atypical,Atypical\n"
+    )
     with pytest.raises(DataError, match=r"is not evaluated: its patches do not tell slide or case"):
         read_cells(SPECS["atnorm-md"], tmp_path)
-    assert describe_dataset(SPECS["atnorm-md"], tmp_path)["classes"]["positive"] == 1
+    cells = read_cells(SPECS["atnorm-md"], tmp_path, to_evaluate=False).table.set_index("file")
+    assert cells["votes"].to_dict() == {
+        "AtNorM-MD/Normal/1.png": [0, 0, 1, 0, 0],
+        "AtNorM-MD/Atypical/2.png": [0, 1, 1, 1, 1],
+    }
+    found = describe_dataset(SPECS["atnorm-md"], tmp_path)
+    assert (found["classes"]["positive"], found["votes"], found["images"]["missing"]) == (
+        1,
+        {"cells": 2, "unanimous": 0},
+        2,
+    )
     (tmp_path / "OMG-Octo.csv").write_text("image_file,label\na_1.png,MF\nb_1.png,AMF\n")
     found = describe_dataset(SPECS["omg-octo"], tmp_path)
     assert (found["classes"]["positive"], found["classes"]["hard"], found["groups"]["total"]) == (1, 1, 0)
@@ -209,3 +220,60 @@ def test_brecahad_has_its_mitoses_in_one_case(shared_data):
         "brecahad-all/Case_10": 12,
         "brecahad-all/Case_11": 0,
     }
+
+
+RELEASED = {
+    "mitosis": [{"x": 0.5, "y": 0.25}],
+    "apoptosis": [{"x": 0, "y": 1}],
+    "tumor": [{"x": 0.1, "y": 0.1}],
+    "non_tumor": [],
+    "tubule": [{"x": 0.3, "y": 0.3}],
+    "non_tubule": [],
+}
+
+
+def release_brecahad(folder, name="Case_1-02.json", **changed) -> None:
+    (folder / "groundTruth").mkdir(exist_ok=True)
+    (folder / "groundTruth" / name).write_text(json.dumps(RELEASED | changed))
+
+
+def test_brecahad_is_read_as_it_was_released(tmp_path):
+    release_brecahad(tmp_path)
+    release_brecahad(tmp_path, "Case_12-10.json", mitosis=[])
+    table = read_cells(SPECS["brecahad"], tmp_path).table
+    assert table[["cell_id", "x", "y", "label"]].to_numpy().tolist() == [
+        ["Case_1-02/apoptosis/0", 0, 1024, 0],
+        ["Case_1-02/mitosis/0", 680, 256, 1],
+        ["Case_12-10/apoptosis/0", 0, 1024, 0],
+    ]
+    assert table["group"].unique().tolist() == ["brecahad/Case_1", "brecahad/Case_12"]
+    assert table["file"].iloc[0] == "images/Case_1-02.tif"
+    assert len(read_cells(SPECS["brecahad-all"], tmp_path)) == 5
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"mitosis": [{"x": 1.2, "y": 0.5}]}, r"Case_1-02.json, mitosis 0: its x is 1.2, and a place is a share"),
+        ({"tumor": [{"x": "0.1", "y": 0.5}]}, r"tumor 0: its x is 0.1"),
+        ({"tumor": [3]}, r"tumor 0: its x is None"),
+        ({"mitosis": {"x": 1}}, r"its 'mitosis' is no list of places"),
+        ({"nuclei": []}, r"does not list cells by mitosis, apoptosis"),
+    ],
+)
+def test_a_broken_release_of_brecahad_is_refused(tmp_path, changed, why):
+    release_brecahad(tmp_path, **changed)
+    with pytest.raises(DataError, match=why):
+        read_cells(SPECS["brecahad"], tmp_path)
+
+
+def test_a_folder_that_is_neither_layout_of_brecahad_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"holds neither cells.csv nor groundTruth/\*.json"):
+        read_cells(SPECS["brecahad"], tmp_path)
+    release_brecahad(tmp_path, "1.json")
+    with pytest.raises(DataError, match=r"its name does not tell its case"):
+        read_cells(SPECS["brecahad"], tmp_path)
+    (tmp_path / "groundTruth" / "1.json").rename(tmp_path / "groundTruth" / "Case_1-01.json")
+    (tmp_path / "groundTruth" / "Case_1-01.json").write_text("{")
+    with pytest.raises(DataError, match=r"Case_1-01.json cannot be read as JSON"):
+        read_cells(SPECS["brecahad"], tmp_path)

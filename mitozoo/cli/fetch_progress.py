@@ -1,0 +1,81 @@
+"""The bar of a fetch, and a line for each file where nobody looks at a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from mitozoo.download.fetch import Listener
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mitozoo.download.plan import Plan
+    from mitozoo.errors import MitozooError
+    from mitozoo.plugins.remote_files import RemoteFile
+
+
+class FetchBars(Listener, contextlib.AbstractContextManager["FetchBars"]):
+    """Draws how many bytes and how many files came.
+
+    Attributes:
+        started: whether anything was begun.
+    """
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.started = False
+        self._guard = threading.Lock()
+        self._bytes = Progress(
+            TextColumn("{task.description:>9}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
+            TimeRemainingColumn(), TextColumn("{task.fields[files]}"),
+            console=self.console, transient=True, disable=not self.console.is_terminal,
+        )  # fmt: skip
+
+    def start(self, plan: Plan) -> None:
+        """Draw the bar: bytes that an earlier fetch brought count as come."""
+        self.started = True
+        self._of, self._done = len(plan.missing), 0
+        total = None if plan.untold else sum(step.size or 0 for step in plan.missing)
+        came = sum(step.have for step in plan.missing)
+        self._task = self._bytes.add_task("fetch", total=total, completed=came, files=f"0/{self._of} files")
+        self._bytes.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._bytes.stop()
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def waiting(self, folder: Path) -> None:
+        """Say why nothing moves."""
+        self.note(f"Another process fetches into {folder}; waiting for it.")
+
+    def came(self, count: int) -> None:
+        """Move the bar."""
+        self._bytes.advance(self._task, count)
+
+    def done(self, file: RemoteFile) -> None:
+        """Count a file."""
+        with self._guard:
+            self._done += 1
+            self._bytes.update(self._task, files=f"{self._done}/{self._of} files")
+            if not self.console.is_terminal:
+                self.note(f"{self._done}/{self._of}  {file.path}")
+
+    def failed(self, file: RemoteFile, error: MitozooError) -> None:
+        """Tell of a file that did not come."""
+        with self._guard:
+            self.note(f"FAILED  {file.path}: {error.message}")
