@@ -29,7 +29,7 @@ def models(*, as_json: bool) -> None:
     if as_json:
         print_json([as_entry(model) for model in registry.models])
     else:
-        headers = ("MODEL", "DIM", "INPUT", "TRAINED AT", "LICENSE", "PLUGIN", "MARKS", "TITLE")
+        headers = ("MODEL", "DIM", "POOLING", "INPUT", "TRAINED AT", "LICENSE", "PLUGIN", "MARKS", "TITLE")
         print_table(headers, [_model_line(model) for model in registry.models])
     _tell_of_missing("model", registry.models, registry.rows)
 
@@ -98,7 +98,7 @@ def _model_line(model: Registered[ModelSpec]) -> tuple[str, ...]:
     mpp = f"{spec.preprocessing.mpp:g} um/px" if spec.preprocessing.mpp else ""
     marks = {"gated": spec.gated, "license disputed": spec.license_conflict, "control": spec.controls_only}
     return (
-        model.shown_name, str(spec.embed_dim), f"{spec.preprocessing.size} px", mpp, spec.license, model.plugin,
+        model.shown_name, str(spec.embed_dim), spec.pooling, f"{spec.preprocessing.size} px", mpp, spec.license, model.plugin,
         ", ".join(mark for mark, holds in marks.items() if holds), spec.title,
     )  # fmt: skip
 

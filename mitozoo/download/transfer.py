@@ -36,10 +36,12 @@ class Downloader:
         stopped: set it, and every transfer ends at its next chunk with `StoppedError`.
     """
 
-    def __init__(self, *, connections: int = 4, patience: Patience | None = None) -> None:
+    def __init__(
+        self, *, connections: int = 4, patience: Patience | None = None, client: httpx2.Client | None = None
+    ) -> None:
         self.stopped = threading.Event()
         self.patience = patience or Patience(sleep=self.stopped.wait)
-        self._client = new_client(connections)
+        self._client = client or new_client(connections)
 
     def __enter__(self) -> Self:
         return self

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +19,6 @@ if TYPE_CHECKING:
     from mitozoo.data.folds import SplitRecipe
     from mitozoo.data.patches import PatchPlan
     from mitozoo.data.splits import Fold
-    from mitozoo.engine.fits import Fitter
-    from mitozoo.engine.progress import Progress
     from mitozoo.engine.request import Request
     from mitozoo.engine.seen import Seen
     from mitozoo.plugins.specs import DatasetSpec
@@ -31,7 +26,6 @@ if TYPE_CHECKING:
     from mitozoo.results.row import ResultRow
 
 SEVERITY = ("declared none", "unknown", "images or cohort seen", "labels seen")  # of contamination, the worst last
-ENVIRONMENT = ("mitozoo", "torch", "timm", "numpy", "scipy", "scikit-learn", "pandas", "pillow", "openslide-python")
 
 
 def result_document(
@@ -109,25 +103,6 @@ def result_document(
     }
 
 
-def compute_record(request: Request, fitter: Fitter, progress: Progress) -> dict[str, Any]:
-    """Return what one call cost and where it ran: the part of a run that no two runs share."""
-    seconds = {name: round(value, 3) for name, value in progress.seconds.items()}
-    extraction = seconds.get("embeddings", 0.0)
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "device": fitter.device,
-        "device_name": _device_name(fitter.device),
-        "threads": _threads(),
-        "seconds": seconds,
-        "embedded_cells": fitter.computed,
-        "patches_per_second": round(fitter.computed / extraction, 1) if fitter.computed and extraction else None,
-        "peak_memory_mb": _peak_memory_mb(),
-        "environment": _environment(),
-        "seeds": request.seeds,
-        "fractions": list(request.fractions),
-    }
-
-
 def _geometry(subject: RegisteredModel | BroughtEmbeddings, plan: PatchPlan | None) -> dict[str, Any]:
     if plan is None or isinstance(subject, BroughtEmbeddings):
         nothing = dict.fromkeys(("window_um", "edge", "source_mpp", "seen_um", "input_mpp", "model_mpp"))
@@ -184,38 +159,3 @@ def _marks(
         "a control, not a model": isinstance(subject, RegisteredModel) and subject.spec.controls_only,
     }
     return [mark for mark, applies in marks.items() if applies]
-
-
-def _environment() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"python": platform.python_version(), "platform": f"{sys.platform} {platform.machine()}"}
-    for name in ENVIRONMENT:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _device_name(device: str) -> str:
-    if device.startswith("cuda"):
-        import torch
-
-        return torch.cuda.get_device_name(device)
-    return platform.processor() or platform.machine()
-
-
-def _threads() -> int:
-    import torch
-
-    return torch.get_num_threads()
-
-
-def _peak_memory_mb() -> int:
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return 0
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(used / (1024**2 if sys.platform == "darwin" else 1024))

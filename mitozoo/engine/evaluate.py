@@ -11,7 +11,8 @@ from mitozoo.data.audit import audit_split, require_no_leak
 from mitozoo.data.folds import make_folds
 from mitozoo.data.splits import Fold, NotEnoughLabels
 from mitozoo.embeddings.store import OVERHEAD_BYTES, PIPELINE_VERSION, require_room
-from mitozoo.engine.document import compute_record, result_document
+from mitozoo.engine.cost import compute_record
+from mitozoo.engine.document import result_document
 from mitozoo.engine.find_model import find_model
 from mitozoo.engine.fits import Fitter, FrozenFitter, Perturbed, TrainingFitter
 from mitozoo.engine.progress import Progress
@@ -97,7 +98,7 @@ class _Evaluation:
             self._fit(missing, fitter, folder)
             with self.progress.stage("metrics and intervals", "rows"):
                 document = self._document(identity, folder, pixels)
-            folder.append_compute(compute_record(self.request, fitter, self.progress))
+            folder.append_compute(compute_record(self.request, identity["model"], fitter, self.progress))
             folder.write_json(RESULT, document)
             folder.clean()
         return Result(document, folder.path)

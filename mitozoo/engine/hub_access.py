@@ -36,6 +36,12 @@ class WeightFile:
         repo = getattr(spec.load, "repo", "")
         return cls(repo, spec.load.filename, spec.load.revision) if repo else None  # type: ignore[union-attr]
 
+    @classmethod
+    def all_of(cls, spec: ModelSpec) -> list[WeightFile]:
+        """Return a model's weight file on the hub, if that is where it lies, and what else it fetches from there."""
+        files = [cls.of(spec)] + [cls(*_parted(name), revision=None) for name in spec.also_fetches]
+        return [file for file in files if file]
+
     def is_here(self) -> bool:
         """Whether it lies in the user's own folder of weights, or in the hub's cache."""
         from huggingface_hub import try_to_load_from_cache
@@ -91,11 +97,16 @@ def _gated(models: Iterable[ModelSpec]) -> tuple[dict[WeightFile, list[str]], li
     for spec in models:
         if not spec.gated:
             continue
-        if file := WeightFile.of(spec):
+        for file in WeightFile.all_of(spec):
             models_of[file].append(spec.name)
-        else:
+        if not WeightFile.all_of(spec):
             by_function.append(spec.name)
     return dict(sorted(models_of.items(), key=lambda item: item[0].repo.lower())), by_function
+
+
+def _parted(name: str) -> tuple[str, str]:
+    organisation, repository, path = name.split("/", 2)
+    return f"{organisation}/{repository}", path
 
 
 def _ask_all(files: list[WeightFile], token: str | None) -> dict[WeightFile, str]:

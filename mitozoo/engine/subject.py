@@ -62,9 +62,12 @@ class RegisteredModel:
 
     def load(self) -> Encoder:
         """Build the encoder with its weights."""
+        from mitozoo.engine.cost import remember_cost
         from mitozoo.models.encoder import load_encoder
 
-        return load_encoder(self.spec, weights=self.weights)
+        encoder = load_encoder(self.spec, weights=self.weights)
+        remember_cost(self.spec.fingerprint(), encoder)
+        return encoder
 
     def document(self) -> dict[str, Any]:
         """Return the 'model' part of a result document."""

@@ -25,6 +25,7 @@ class Encoder(torch.nn.Module):
         spec: what the plugin declared.
         network: the network itself, with gradients on.
         weights_sha256: of the weight file; 'function' for a load function, 'random-SEED' for an untrained network.
+        flops: operations for one image, a multiply-add being two; None where they could not be counted.
     """
 
     def __init__(self, spec: ModelSpec, network: torch.nn.Module, weights_sha256: str) -> None:
@@ -32,6 +33,7 @@ class Encoder(torch.nn.Module):
         self.spec = spec
         self.network = network
         self.weights_sha256 = weights_sha256
+        self.flops: int | None = None
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Embed float (n, 3, size, size) as (n, embed_dim)."""
@@ -94,7 +96,7 @@ def _checked(encoder: Encoder) -> Encoder:
     noise = torch.randint(256, (1, size, size, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     try:
         with torch.no_grad():  # not inference_mode: what a network caches in here must still be trainable
-            embedding = encoder(normalise(noise, spec.preprocessing))
+            embedding, encoder.flops = _counted(encoder, normalise(noise, spec.preprocessing))
     except ModelError:
         raise
     except Exception as error:  # a network may raise anything on an input that it was not made for
@@ -109,3 +111,14 @@ def _checked(encoder: Encoder) -> Encoder:
     if not bool(embedding.isfinite().all()):
         raise ModelError(f"model '{spec.name}' gives embeddings that are not finite")
     return encoder
+
+
+def _counted(encoder: Encoder, images: torch.Tensor) -> tuple[torch.Tensor, int | None]:
+    """Embed images and count the operations; a network that the counter cannot follow is run without it."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    try:
+        with FlopCounterMode(display=False) as counter:
+            return encoder(images), int(counter.get_total_flops())
+    except Exception:  # noqa: BLE001 - whatever the network itself raises, it raises again below
+        return encoder(images), None

@@ -135,8 +135,8 @@ def trusted(url: str, *, pinned: bool) -> bool:
 
 def _require_address(url: str, *, pinned: bool) -> None:
     try:
-        fine = trusted(url, pinned=pinned) and url.isprintable() and " " not in url
-    except ValueError:  # such as a port that is no number
+        fine = trusted(url, pinned=pinned) and url.isprintable() and " " not in url and urlsplit(url).port != 0
+    except ValueError:  # a port that is no number
         fine = False
     if not fine:
         raise SpecError(f"remote files come by https, or by http where their sha256 is declared, not from '{url}'")

@@ -99,6 +99,7 @@ class ModelSpec(Record):
         requires: further Python requirements, such as 'transformers>=4.40'.
         isolate: run in an environment of its own.
         side_effects: what loading does to the whole process.
+        also_fetches: files of hub repositories that building it needs beside its weights, 'organisation/name/path'.
         unverified: fields that no primary source confirmed.
         controls_only: a control, such as colour statistics, and no model to rank.
     """
@@ -124,6 +125,7 @@ class ModelSpec(Record):
     requires: tuple[str, ...] = ()
     isolate: bool = False
     side_effects: str = ""
+    also_fetches: tuple[str, ...] = ()
     unverified: tuple[str, ...] = ()
     controls_only: bool = False
     trained_on_labels: tuple[str, ...] = ()
@@ -131,7 +133,7 @@ class ModelSpec(Record):
     def validate(self) -> None:
         """Refuse a spec that cannot be right."""
         _check_lists(
-            self, "aliases", "lora_targets", "requires", "unverified", "pretraining", "trained_on_labels"
+            self, "aliases", "lora_targets", "requires", "also_fetches", "unverified", "pretraining", "trained_on_labels"
         )  # fmt: skip
         _check_names("ModelSpec", self.name, *self.aliases)
         if not isinstance(self.load, Source) and not callable(self.load):
@@ -145,6 +147,10 @@ class ModelSpec(Record):
         if self.prefix_tokens < 0 or (self.pooling.startswith("cls") and self.prefix_tokens < 1):
             prefix = f"{self.prefix_tokens} prefix tokens"
             raise SpecError(f"model '{self.name}': pooling '{self.pooling}' cannot have {prefix}")
+        if not all(re.fullmatch(r"[^/]+/[^/]+/.+", name) for name in self.also_fetches):
+            raise SpecError(
+                f"model '{self.name}': also_fetches {self.also_fetches} must be 'organisation/name/path' each"
+            )
         if not self.license or not self.reference:
             raise SpecError(f"model '{self.name}': license and reference must be stated")
         for path in self.unverified:

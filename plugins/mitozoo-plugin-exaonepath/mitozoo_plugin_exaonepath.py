@@ -112,6 +112,7 @@ EXAONEPATH = ModelSpec(
     pretraining=None,
     lora_targets=("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"),
     side_effects="normalises each patch's stain inside the network, one by one, in fp32; fetches a reference tile",
+    also_fetches=(f"{REPO}/{REFERENCE_TILE}",),
     unverified=("preprocessing.mpp",),
 )  # fmt: skip
 

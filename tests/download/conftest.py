@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from file_server import serving
 
+from mitozoo.download.answers import new_client
 from mitozoo.download.patience import Patience
 from mitozoo.download.transfer import Downloader
 
@@ -23,7 +24,15 @@ def waits() -> list[float]:
     return []
 
 
+@pytest.fixture(scope="session")
+def client():
+    """One for all tests: to read the machine's certificates takes a while."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("NO_PROXY", "127.0.0.1")
+        with new_client(16) as client:
+            yield client
+
+
 @pytest.fixture
-def downloader(waits):
-    with Downloader(patience=Patience(sleep=waits.append, jitter=lambda: 1.0)) as downloader:
-        yield downloader
+def downloader(waits, client):
+    return Downloader(patience=Patience(sleep=waits.append, jitter=lambda: 1.0), client=client)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import random
+import resource
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -13,6 +15,7 @@ import pytest
 from file_server import chunked, claims, hangs_up, redirect, status, whole
 
 from mitozoo.download import answers
+from mitozoo.download.partial import Partial
 from mitozoo.download.patience import PassingError, Patience, retry_after
 from mitozoo.download.transfer import Downloader, StoppedError
 from mitozoo.errors import DownloadError, MitozooError, SpecError, StorageError
@@ -29,8 +32,9 @@ def take(site, downloader, tmp_path):
     def take(*acts, **declared) -> bytes:
         url = site.play("/slide.svs", *acts) if acts else f"{site.address}/slide.svs"
         file = RemoteFile(url=url, path="slide.svs", holds="images", **declared)
-        came = []
-        partial = downloader.fetch(file, tmp_path / "work" / "slide.part", came.append)
+        part = tmp_path / "work" / "slide.part"
+        came = [part.stat().st_size if part.exists() else 0]
+        partial = downloader.fetch(file, part, came.append)
         assert sum(came) == partial.length
         assert (partial.md5, partial.sha256) == (
             hashlib.md5(partial.path.read_bytes() if partial.length else b"").hexdigest(),
@@ -167,10 +171,11 @@ def test_what_will_not_get_better_is_not_asked_for_again(take, waits, nothing_ke
     assert waits == []
 
 
-def test_a_length_that_is_too_long_is_a_broken_line(take, nothing_kept, waits):
+def test_a_length_that_is_too_long_is_a_broken_line(take, waits, tmp_path):
     with pytest.raises(DownloadError, match=r"7 times in a row"):
         take(claims(len(CONTENT) + 5, CONTENT))
     assert len(waits) == 6
+    assert not (tmp_path / "slide.svs").exists()
 
 
 def test_a_length_that_is_not_the_published_one_is_refused(take, nothing_kept, waits):
@@ -297,13 +302,31 @@ def test_places_outside_the_folder_are_no_record(path):
         RemoteFile(url="https://example.org/x", path=path, holds="images")
 
 
-def test_a_full_disk_is_told_and_what_came_is_kept(site, downloader, tmp_path):
-    url = site.play("/slide.svs", whole(CONTENT))
-    file = RemoteFile(url=url, path="slide.svs", holds="images")
-    (tmp_path / "slide.part").symlink_to("/dev/full")  # a real device that is always full
+def test_a_full_disk_is_told_and_what_came_is_kept(take, tmp_path, monkeypatch):
+    with pytest.raises(DownloadError):
+        take(whole(CONTENT, cut_after=300_000), status(404))
+
+    @contextlib.contextmanager
+    def on_a_full_disk(self):
+        with open("/dev/full", "ab", buffering=0) as file:  # noqa: PTH123 - a real device that is always full
+            yield file
+
+    monkeypatch.setattr(Partial, "appending", on_a_full_disk)
     with pytest.raises(StorageError, match="No space left on device") as caught:
-        downloader.fetch(file, tmp_path / "slide.part", lambda _: None)
+        take(whole(CONTENT))
     assert "nothing was lost" in caught.value.hint
+    monkeypatch.undo()
+    assert (tmp_path / "work" / "slide.part").read_bytes() == CONTENT[:300_000]
+
+
+def test_a_disk_that_takes_no_large_files_is_told(take):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(StorageError, match=r"cannot write .*File too large"):
+            take(whole(CONTENT))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(site, downloader, tmp_path):
@@ -326,8 +349,8 @@ def test_a_stopped_transfer_keeps_what_came(site, downloader, tmp_path):
     assert CONTENT.startswith(kept)
 
 
-def test_a_stop_ends_a_wait_at_once(site, tmp_path):
-    downloader = Downloader()
+def test_a_stop_ends_a_wait_at_once(site, client, tmp_path):
+    downloader = Downloader(client=client)
     file = RemoteFile(url=site.play("/x", status(503, Retry_After="300")), path="x", holds="images")
     downloader.stopped.set()
     with pytest.raises(StoppedError):

@@ -77,6 +77,15 @@ def test_models_of_one_file_are_asked_for_once(hub):
     assert len(hub.requests) == 1
 
 
+def test_a_file_fetched_beside_the_weights_is_asked_for_too(hub):
+    """Such as EXAONEPath's reference tile: it lies in a gated repository, and the weights do not."""
+    elsewhere = model("tinted", load=load_by_itself, also_fetches=("acme/closed/tiles/one tile [4096].png",))
+    found = told([elsewhere])
+    assert found["gated acme/closed"].status == "WARN"
+    assert "for tinted" in found["gated acme/closed"].detail
+    assert "gated models" not in found  # nothing is left that only the function knows
+
+
 def test_the_token_is_in_no_finding(hub):
     assert SECRET[3:20] not in repr(told())
 

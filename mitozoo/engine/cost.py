@@ -1,0 +1,126 @@
+"""What a run costs: its model's parameters and operations, and each call's seconds, device and memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from mitozoo import storage
+from mitozoo.errors import StorageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mitozoo.engine.fits import Fitter
+    from mitozoo.engine.progress import Progress
+    from mitozoo.engine.request import Request
+    from mitozoo.models.encoder import Encoder
+
+ENVIRONMENT = ("mitozoo", "torch", "timm", "numpy", "scipy", "scikit-learn", "pandas", "pillow", "openslide-python")
+COUNTER = "torch.utils.flop_counter, for one patch; a multiply-add is two operations"
+#: Stages that never leave the processor, whatever the device is.
+ON_PROCESSOR = ("cells", "patches", "metrics and intervals")
+
+
+def compute_record(request: Request, fingerprint: str, fitter: Fitter, progress: Progress) -> dict[str, Any]:
+    """Return what one call cost and where it ran: the part of a run that no two runs share.
+
+    Args:
+        request: what was asked.
+        fingerprint: of the model, under which the cost of its network is known.
+        fitter: whoever made the rows.
+        progress: clocked the stages.
+    """
+    seconds = {name: round(value, 3) for name, value in progress.seconds.items()}
+    extraction = seconds.get("embeddings", 0.0)
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": fitter.device,
+        "device_name": _device_name(fitter.device),
+        "threads": _threads(),
+        "seconds": seconds,
+        "stages": {
+            name: {"seconds": value, "device": "cpu" if name in ON_PROCESSOR else fitter.device}
+            for name, value in seconds.items()
+        },
+        "model": known_cost(fingerprint),
+        "embedded_cells": fitter.computed,
+        "patches_per_second": round(fitter.computed / extraction, 1) if fitter.computed and extraction else None,
+        "peak_memory_mb": _peak_memory_mb(),
+        "peak_device_memory_mb": _peak_device_memory_mb(fitter.device),
+        "environment": _environment(),
+        "seeds": request.seeds,
+        "fractions": list(request.fractions),
+    }
+
+
+def remember_cost(fingerprint: str, encoder: Encoder) -> None:
+    """Keep what a loaded network costs, for every later call that finds all embeddings cached and loads none."""
+    cost = {
+        "parameters": sum(parameter.numel() for parameter in encoder.network.parameters()),
+        "gflops": None if encoder.flops is None else encoder.flops / 1e9,
+        "counted_by": COUNTER,
+    }
+    with contextlib.suppress(StorageError), storage.write_whole(_path(fingerprint)) as unfinished:  # only a memo
+        unfinished.write_text(json.dumps(cost), encoding="utf-8")
+
+
+def known_cost(fingerprint: str) -> dict[str, Any]:
+    """Return 'parameters', 'gflops' a patch and 'counted_by'; empty where the network was never loaded here."""
+    try:
+        found = json.loads(_path(fingerprint).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _path(fingerprint: str) -> Path:
+    return storage.home() / "costs" / f"{fingerprint}.json"
+
+
+def _environment() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version(), "platform": f"{sys.platform} {platform.machine()}"}
+    for name in ENVIRONMENT:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    return platform.processor() or platform.machine()
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _peak_memory_mb() -> int:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return 0
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(used / (1024**2 if sys.platform == "darwin" else 1024))
+
+
+def _peak_device_memory_mb(device: str) -> int | None:
+    """Return the most that tensors took on a CUDA device; None elsewhere."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return round(torch.cuda.max_memory_allocated(device) / 1024**2)
