@@ -1,5 +1,5 @@
 # Each target sets itself up: a fresh clone needs `make demo` or `make test`, and nothing before it.
-.PHONY: setup demo test lint constraints bench docs clean
+.PHONY: setup demo test fuzz lint constraints bench docs clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -26,6 +26,9 @@ demo: setup ## the main job on the embedded dataset, then a short end-to-end tra
 
 test: setup
 	$(BIN)/python -m pytest
+
+fuzz: setup ## 10,000 mutated label files, of all readers together; `make test` reads 1,000
+	MITOZOO_FUZZED_FILES=10000 $(BIN)/python -m pytest -p no:randomly -k "or_refused" tests/data tests/plugins_in_repo/test_datasets.py
 
 lint: setup
 	$(BIN)/ruff check .

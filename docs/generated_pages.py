@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mitozoo.cli import main as mitozoo
+from mitozoo.download.folder import published_bytes, sources
 from mitozoo.plugins.formats import MppByDomain, SlideNames
 from mitozoo.protocols.presets import PRESETS
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from mitozoo.plugins.specs import DatasetSpec, ModelSpec
     from mitozoo.protocols.spec import Protocol
 
-NOT_HERE = Path(__file__).resolve().parent / "parts" / "not-here.md"
+PARTS = Path(__file__).resolve().parent / "parts"
+NOT_HERE = PARTS / "not-here.md"
+FETCHING = PARTS / "fetching.md"
 HELP_WIDTH = 100
 
 
@@ -87,7 +90,8 @@ def datasets_page(plugins: Sequence[Family]) -> str:
     parts = [
         "# Datasets\n\nAll of them: `pip install 'mitozoo[datasets]'`. Datasets whose labels differ are different"
         " datasets; `derived from` tells which ones share cells, so that no model is trained on one and tested on the"
-        " other unawares. What a dataset's files hold, once they are here: `mitozoo describe NAME`.\n"
+        " other unawares. What a dataset's files hold, once they are here: `mitozoo describe NAME`.\n\n",
+        FETCHING.read_text(encoding="utf-8"),
     ]
     for plugin in plugins:
         for spec in plugin.datasets:
@@ -124,8 +128,22 @@ def _dataset_rows(spec: DatasetSpec) -> Iterator[tuple[str, str]]:
     votes = f"{spec.voters} a cell, at most" if spec.voters else "none" if spec.voters == 0 else "not told"
     yield "single votes in its files", votes + (", independent of each other" if spec.independent_votes else "")
     yield "synthetic", "yes: no number on it says anything about tissue" if spec.synthetic else "no"
+    yield "files", _download(spec)
+    if spec.by_hand:
+        yield "by hand", spec.by_hand
     yield "licence", spec.license
     yield "reference", f"<{spec.reference}>" if "://" in spec.reference else spec.reference
+
+
+def _download(spec: DatasetSpec) -> str:
+    """Return how large a dataset is, where it comes from, and what to type."""
+    if not spec.files:
+        return "made on this machine when it is first used" if spec.prepare else "to be fetched by hand"
+    files, published = spec.remote_files(), published_bytes(spec)
+    size = "size not published" if published is None else f"about {published / 1e9:,.3g} GB"
+    count = f"{len(files):,} file{'' if len(files) == 1 else 's'}"
+    shared = f"; one folder with the other labellings of `{spec.folder}`" if spec.folder else ""
+    return f"{count}, {size}, from {', '.join(sources(spec))}: `mitozoo fetch {spec.name}`{shared}"
 
 
 def protocols_page() -> str:

@@ -45,6 +45,10 @@ WIDTH_OF_A_COLUMN = 30  # where no terminal says how wide it is
 @click.option("--seeds", type=int, default=1, show_default=True, metavar="N", help="How many seeds, from 0.")
 @click.option("--folds", type=int, metavar="N", help="Only the first N outer folds; the result is marked so.")
 @group_option
+@click.option(
+    "--controls", type=click.Choice(["auto", "labels", "full"]), default="auto", show_default=True,
+    help="full: also controls that see the image, colours alone and the network untrained; auto: so on all of demo.",
+)  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a parameter of the protocol.")
 @axis_options
 @device_options

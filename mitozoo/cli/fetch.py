@@ -59,6 +59,7 @@ def fetch(
     bars = FetchBars()
 
     def agree(plan: Plan) -> bool:
+        bars.stop_asking()
         _tell(spec, plan, bars)
         if not yes and not sys.stdin.isatty():
             raise MitozooError(
@@ -72,7 +73,8 @@ def fetch(
 
     with Downloader(connections=jobs) as downloader, bars:
         if dry_run:
-            plan = plan_dataset(spec, folder, downloader, labels_only=labels_only, jobs=jobs)
+            plan = plan_dataset(spec, folder, downloader, listener=bars, labels_only=labels_only, jobs=jobs)
+            bars.stop_asking()
             _tell(spec, plan, bars)
             fetched = False
         else:

@@ -21,6 +21,8 @@ from mitozoo.download.fetch import Listener
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rich.status import Status
+
     from mitozoo.download.plan import Plan
     from mitozoo.errors import MitozooError
     from mitozoo.plugins.remote_files import RemoteFile
@@ -37,11 +39,26 @@ class FetchBars(Listener, contextlib.AbstractContextManager["FetchBars"]):
         self.console = Console(stderr=True, highlight=False)
         self.started = False
         self._guard = threading.Lock()
+        self._asking: Status | None = None
         self._bytes = Progress(
             TextColumn("{task.description:>9}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
             TimeRemainingColumn(), TextColumn("{task.fields[files]}"),
             console=self.console, transient=True, disable=not self.console.is_terminal,
         )  # fmt: skip
+
+    def asked(self, done: int, total: int) -> None:
+        """Tell how many servers have answered."""
+        if not self.console.is_terminal:
+            return
+        if self._asking is None:
+            self._asking = self.console.status("")
+            self._asking.start()
+        self._asking.update(f"asking how large the files are: {done:,} of {total:,}")
+
+    def stop_asking(self) -> None:
+        """Make room for the question."""
+        if self._asking is not None:
+            self._asking.stop()
 
     def start(self, plan: Plan) -> None:
         """Draw the bar: bytes that an earlier fetch brought count as come."""
@@ -53,6 +70,7 @@ class FetchBars(Listener, contextlib.AbstractContextManager["FetchBars"]):
         self._bytes.start()
 
     def __exit__(self, *_: object) -> None:
+        self.stop_asking()
         self._bytes.stop()
 
     def note(self, text: str) -> None:

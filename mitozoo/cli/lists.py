@@ -98,8 +98,8 @@ def _model_line(model: Registered[ModelSpec]) -> tuple[str, ...]:
     mpp = f"{spec.preprocessing.mpp:g} um/px" if spec.preprocessing.mpp else ""
     marks = {"gated": spec.gated, "license disputed": spec.license_conflict, "control": spec.controls_only}
     return (
-        model.shown_name, str(spec.embed_dim), spec.pooling, f"{spec.preprocessing.size} px", mpp, spec.license, model.plugin,
-        ", ".join(mark for mark, holds in marks.items() if holds), spec.title,
+        model.shown_name, str(spec.embed_dim), spec.pooling, f"{spec.preprocessing.size} px", mpp, spec.license,
+        model.plugin, ", ".join(mark for mark, holds in marks.items() if holds), spec.title,
     )  # fmt: skip
 
 

@@ -192,7 +192,7 @@ def select_data_folder(spec: DatasetSpec, data: Path | None) -> Path:
     """
     if data is not None:
         if data.is_dir() and next(data.iterdir(), None) is not None:
-            require_unchanged(data, spec.remote_files())
+            require_unchanged(data, spec)
             return data
         problem = "is empty" if data.is_dir() else "is a file, not a folder" if data.exists() else "does not exist"
         raise DataError(
@@ -201,7 +201,7 @@ def select_data_folder(spec: DatasetSpec, data: Path | None) -> Path:
         )
     if spec.prepare is None:
         folder = fetched_folder(spec)
-        require_unchanged(folder, spec.remote_files())
+        require_unchanged(folder, spec)
         return folder
     folder = storage.home() / "datasets" / f"{spec.name}-v{spec.prepare_version}"
     if not folder.is_dir():

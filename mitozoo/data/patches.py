@@ -138,6 +138,16 @@ class PatchPlan:
         treated = (*treatments, *self.treatments)
         return replace(self, cells=self.cells.take(rows), treatments=treated, **arrays)
 
+    def widened(self, share: float) -> PatchPlan:
+        """Return a plan that reads, around the same pixels, windows wider by a share of their side on each side.
+
+        What else it says of the windows is said of those of this plan.
+        """
+        more = np.rint(self.side_px * share).astype(np.int64)
+        return replace(
+            self, side_px=self.side_px + 2 * more, target_px=self.target_px + 2 * round(self.target_px * share)
+        )
+
     def reading_order(self) -> npt.NDArray[np.int64]:
         """Return rows by file, then by band of tiles, then from left to right."""
         return np.lexsort((self.x, self.y // BAND_PX, self.file_index))

@@ -21,6 +21,8 @@ Groups = npt.NDArray[np.str_]
 FALLBACK_INNER_FOLDS = (5, 3, 2)
 #: Kinds of protocol that train a network, once: the first inner fold alone validates.
 TRAINING_KINDS = frozenset({"end-to-end", "lora", "last-blocks"})
+#: Kinds that hold out nothing: they repeat a study which chose nothing by groups, and its threshold is 0.5.
+UNVALIDATED_KINDS = frozenset({"ammeling2026-probe"})
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,9 @@ def inner_folds(labels: Labels, groups: Groups, rows: Rows, *, folds: int, seed:
 
 
 def held_out_parts(labels: Labels, groups: Groups, rows: Rows, *, kind: str, folds: int, seed: int) -> list[Rows]:
-    """Return what a kind of protocol holds out of its drawn rows: every inner fold, or the first alone."""
+    """Return what a kind of protocol holds out of its drawn rows: every inner fold, the first alone, or nothing."""
+    if kind in UNVALIDATED_KINDS:
+        return []
     parts = inner_folds(labels, groups, rows, folds=folds, seed=seed)
     return parts[:1] if kind in TRAINING_KINDS else parts
 

@@ -10,6 +10,7 @@ import hashlib
 import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -20,13 +21,17 @@ from mitozoo.download.member_names import BadNameError, Spellings, place_of
 from mitozoo.errors import DownloadError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     from mitozoo.plugins.remote_files import RemoteFile
 
 _CHUNK_BYTES = 1 << 20
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError)
+#: What the standard library raises for an archive that is cut, damaged, or lies in a header.
+_DAMAGED = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError,
+    RuntimeError, UnicodeError, ValueError, OverflowError, MemoryError, struct.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -70,22 +75,17 @@ def unpack(archive: Path, file: RemoteFile, folder: Path, bounds: Bounds) -> dic
 
     Raises:
         DownloadError: the archive is damaged or must not be unpacked; the folder's content is then worth nothing.
+        StorageError: it does not fit the disk.
     """
     unpacking = _Unpacking(archive, file, folder, bounds, archive.stat().st_size)
     walk = _zip_members if file.archive == "zip" else _tar_members
     try:
-        folder.mkdir(parents=True)
+        with unpacking.writing():
+            folder.mkdir(parents=True)
         with contextlib.closing(walk(archive, unpacking.refuse)) as members:
             for member in members:
                 unpacking.take(*member)
     except _DAMAGED as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk, not the archive
-            raise StorageError(
-                f"cannot unpack {file.url} to {folder}: {error.strerror}",
-                hint="Point --data to a disk with enough room, then run the same command again.",
-            ) from error
-        raise DownloadError(f"{file.url} cannot be unpacked: {error or type(error).__name__}") from error
-    except (RuntimeError, UnicodeError, ValueError, OverflowError, MemoryError) as error:  # of a header that lies
         raise DownloadError(f"{file.url} cannot be unpacked: {error or type(error).__name__}") from error
     if not unpacking.files:
         below = f" below {file.only}" if file.only else ""
@@ -129,25 +129,39 @@ class _Unpacking:
             return  # made when a file needs it
         self._require_room(name, size)
         path = self.folder.joinpath(*parts)
-        path.parent.mkdir(parents=True, exist_ok=True)
         digest, length = hashlib.sha256(), 0
-        with read() as source, path.open("xb") as target:
+        with self.writing():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            target = path.open("xb", buffering=0)
+        with target, read() as source:
             while chunk := source.read(_CHUNK_BYTES):
                 length += len(chunk)
                 self._require_room(name, length)
                 digest.update(chunk)
-                target.write(chunk)
+                with self.writing():
+                    target.write(chunk)
         if length != size:
             raise self.refuse(name, f"has {length:,} bytes, and the archive says {size:,}")
         self.written += length
         self.files["/".join(parts)] = Member(length, digest.hexdigest())
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Tell a disk that cannot be written to from an archive that cannot be read."""
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(
+                f"cannot unpack {self.file.url} to {self.folder}: {error.strerror or error}",
+                hint="Free some space, or point --data to another disk, then run the same command again.",
+            ) from error
 
     def _require_room(self, name: str, more: int) -> None:
         total = self.written + more
         if total > max(self.bounds.always, self.bounds.ratio * self.packed):
             raise self.refuse(name, f"makes {total:,} bytes of an archive of {self.packed:,}, which no real one does")
         if total > self.bounds.free:
-            raise DownloadError(
+            raise StorageError(
                 f"{self.file.url} does not fit the disk: it unpacks to {total:,} bytes or more, "
                 f"and {self.bounds.free:,} are free",
                 hint="Free some space, or point --data to a larger disk, then run the same command again.",
@@ -165,18 +179,22 @@ def _zip_members(
             if info.flag_bits & 0x1:
                 raise refuse(info.orig_filename, "is encrypted")
             # orig_filename: zipfile cuts a name at a NUL and, on Windows, turns backslashes, which hides both
-            yield info.orig_filename, info.is_dir(), info.file_size, functools.partial(archive.open, info)
+            is_folder = info.orig_filename.endswith("/")
+            yield info.orig_filename, is_folder, info.file_size, functools.partial(archive.open, info)
 
 
 def _tar_members(
     path: Path, refuse: Callable[[str, str], DownloadError]
 ) -> Generator[tuple[str, bool, int, Callable[[], IO[bytes]]]]:
-    with _decompressed(path) as stream, tarfile.open(fileobj=_Sparing(stream), mode="r:") as archive:  # type: ignore[call-overload]
+    with _decompressed(path) as stream:
+        sparing = _Sparing(stream)
+        archive = tarfile.open(fileobj=sparing, mode="r:")  # type: ignore[call-overload]  # noqa: SIM115
         for info in archive:
             archive.members = []  # else all of them stay in memory
             if not (info.isreg() or info.isdir()) or info.issparse():
                 raise refuse(info.name, "is a link or a device")
             yield info.name, info.isdir(), info.size, functools.partial(_opened, archive, info)
+        sparing.drain()  # the checksum of a compressed stream lies at its end
 
 
 def _opened(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
@@ -211,3 +229,11 @@ class _Sparing:
         if not 0 <= size <= self.MOST:
             raise tarfile.ReadError(f"a header of it claims {size:,} bytes")
         return self._stream.read(size)
+
+    def drain(self) -> None:
+        """Read what is left, which is padding."""
+        left = 0
+        while chunk := self._stream.read(_CHUNK_BYTES):
+            left += len(chunk)
+            if left > self.MOST:
+                raise tarfile.ReadError("it goes on after its end")

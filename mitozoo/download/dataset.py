@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mitozoo.download.fetch import Listener, carry_out, locked
+from mitozoo.download.folder import published_bytes
 from mitozoo.download.plan import Plan, make_plan
 from mitozoo.errors import DataError
 
@@ -32,7 +33,13 @@ def require_fetchable(spec: DatasetSpec, folder: Path) -> None:
 
 
 def plan_dataset(
-    spec: DatasetSpec, folder: Path, downloader: Downloader, *, labels_only: bool = False, jobs: int = 4
+    spec: DatasetSpec,
+    folder: Path,
+    downloader: Downloader,
+    *,
+    listener: Listener | None = None,
+    labels_only: bool = False,
+    jobs: int = 4,
 ) -> Plan:
     """Return what fetching a dataset into a folder would do; nothing is written.
 
@@ -41,8 +48,9 @@ def plan_dataset(
         StorageError: what is missing does not fit the disk.
     """
     require_fetchable(spec, folder)
-    plan = make_plan(folder, spec.remote_files(labels_only=labels_only), downloader, jobs=jobs)
-    plan.require_room()
+    asked = (listener or Listener()).asked
+    plan = make_plan(folder, spec.remote_files(labels_only=labels_only), downloader, jobs=jobs, asked=asked)
+    plan.require_room(0 if labels_only else published_bytes(spec) or 0)
     return plan
 
 
@@ -71,7 +79,7 @@ def fetch_dataset(
         DataError, StorageError: see `plan_dataset`.
         DownloadError: some files could not be fetched; the others are there.
     """
-    plan = plan_dataset(spec, folder, downloader, labels_only=labels_only, jobs=jobs)
+    plan = plan_dataset(spec, folder, downloader, listener=listener, labels_only=labels_only, jobs=jobs)
     if not plan.missing or not agree(plan):
         return plan
     with locked(folder, listener):

@@ -33,6 +33,9 @@ class Listener:
     def waiting(self, folder: Path) -> None:
         """Another process fetches into the same folder, and this one waits for it."""
 
+    def asked(self, done: int, total: int) -> None:
+        """So many of the files' sizes are known, which may take a while."""
+
     def came(self, count: int) -> None:
         """So many more bytes came; fewer than none where a file had to be begun again."""
 
@@ -128,6 +131,9 @@ class _Work:
             (self._unpack if file.archive else self._keep)(file, partial)
         except StoppedError:
             return
+        except StorageError:  # no other file would find room either
+            self.downloader.stopped.set()
+            raise
         except DownloadError as error:
             hint = error.hint or f"Fetch it in a browser, put it at {self.plan.folder / file.path}, and run this again."
             told = error if error.hint else DownloadError(error.message, hint=hint)

@@ -12,10 +12,9 @@ from mitozoo import storage
 from mitozoo.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
-    from mitozoo.plugins.remote_files import RemoteFile
+    from mitozoo.plugins.specs import DatasetSpec
 
 NAME = ".mitozoo-files.json"
 FORMAT = "mitozoo-files/1"
@@ -88,15 +87,15 @@ class Manifest:
         return f"{_listed(other)} not what was fetched into {self.folder}" if other else None
 
 
-def require_unchanged(folder: Path, files: Iterable[RemoteFile]) -> None:
-    """Raise `DataError` where a fetched file is another one by now; of images, sizes alone are compared.
+def require_unchanged(folder: Path, spec: DatasetSpec) -> None:
+    """Raise `DataError` where a fetched file of a dataset is another one by now; of images, sizes alone are compared.
 
     Files that are missing are another matter: labels can be described without images.
     """
     if not (folder / NAME).is_file():
         return
     manifest = Manifest(folder)
-    for file in files:
+    for file in spec.remote_files():
         if manifest.get(file.path) is None or not (folder / file.path).exists():
             continue
         if problem := manifest.problem(file.path, contents=file.holds == "labels"):

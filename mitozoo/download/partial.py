@@ -62,7 +62,7 @@ class Partial:
             self.promise = Promise(url)
             self.discard()
             return
-        with path.open("rb") as file:
+        with self._telling(), path.open("rb") as file:
             while chunk := file.read(_READ_BYTES):
                 self._count(chunk)
         self.resumed = self.length > 0

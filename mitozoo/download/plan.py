@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from mitozoo import storage
 from mitozoo.download.manifest import Manifest
 from mitozoo.download.transfer import StoppedError
-from mitozoo.errors import DataError, DownloadError
+from mitozoo.errors import DataError, DownloadError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from mitozoo.download.transfer import Downloader
@@ -79,9 +79,18 @@ class Plan:
         """Return the plan with sizes that were asked for earlier."""
         return Plan(self.folder, tuple(replace(step, size=sizes.get(step.file, step.size)) for step in self.steps))
 
-    def require_room(self) -> None:
-        """Raise `StorageError` where the disk has none."""
-        storage.require_free_space(self.folder, self.bytes_needed, "the fetch")
+    def require_room(self, published: int = 0) -> None:
+        """Raise `StorageError` where the disk has none.
+
+        Args:
+            published: bytes of all files together, which count where those of some file are not told.
+        """
+        there = sum((self.folder / step.file.path).stat().st_size for step in self.steps if step.there)
+        needed = max(self.bytes_needed, published - there) if self.untold else self.bytes_needed
+        try:
+            storage.require_free_space(self.folder, needed, "the fetch")
+        except StorageError as error:
+            raise StorageError(error.message, hint="Free some space, or point --data to a larger disk.") from error
 
 
 def part_path(folder: Path, file: RemoteFile) -> Path:
@@ -90,7 +99,14 @@ def part_path(folder: Path, file: RemoteFile) -> Path:
     return folder / UNFINISHED / f"{key}.part"
 
 
-def make_plan(folder: Path, files: Sequence[RemoteFile], downloader: Downloader | None, *, jobs: int = 4) -> Plan:
+def make_plan(
+    folder: Path,
+    files: Sequence[RemoteFile],
+    downloader: Downloader | None,
+    *,
+    jobs: int = 4,
+    asked: Callable[[int, int], None] = lambda done, total: None,
+) -> Plan:
     """Look at what is there, and ask for the sizes that nobody declared.
 
     Args:
@@ -98,6 +114,7 @@ def make_plan(folder: Path, files: Sequence[RemoteFile], downloader: Downloader 
         files: what belongs there.
         downloader: asks the servers; None: nobody is asked.
         jobs: how many are asked at once.
+        asked: told how many answers came, of how many.
 
     Raises:
         DataError: a file is there and is another one.
@@ -109,7 +126,10 @@ def make_plan(folder: Path, files: Sequence[RemoteFile], downloader: Downloader 
     asking = _Asking(downloader)
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            sizes = list(pool.map(asking.size, steps))
+            sizes = []
+            for size in pool.map(asking.size, steps):
+                sizes.append(size)
+                asked(len(sizes), len(steps))
         except BaseException:
             downloader.stopped.set()
             raise

@@ -69,7 +69,7 @@ def _ahead(
 ) -> Iterator[tuple[Held, Digests]]:
     largest = max((len(rows) for rows in batches), default=1) * side * side * 3
     ahead = max(1, min(READ_AHEAD, READ_AHEAD_BYTES // largest))
-    with ThreadPoolExecutor(max(2, min(16, os.cpu_count() or 2))) as readers:
+    with ThreadPoolExecutor(reading_threads()) as readers:
 
         def start(rows: Rows) -> _Batch[Held]:
             held, pixels = hold(len(rows)), np.empty((len(rows), 16), dtype=np.uint8)
@@ -94,12 +94,25 @@ def _read(
 ) -> None:
     """Read some windows; put what is seen of them, and digests of what was read, where they belong."""
     for place in places:
-        row = int(rows[place])
-        try:
-            window = plan.read(row)
-        except OSError as error:
-            raise SlideError(f"{plan.file(row)} cannot be read any more: {error}") from error
-        digest = hashlib.blake2b(f"{window.shape}".encode(), digest_size=16)
-        digest.update(np.ascontiguousarray(window).data)
-        pixels[place] = np.frombuffer(digest.digest(), dtype=np.uint8)
+        window, pixels[place] = read_window(plan, int(rows[place]))
         held[place] = see(window)
+
+
+def read_window(plan: PatchPlan, row: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Return a cell's window and a digest (16,) of its pixels.
+
+    Raises:
+        SlideError: its file went away, or became unreadable, since the plan was made.
+    """
+    try:
+        window = plan.read(row)
+    except OSError as error:
+        raise SlideError(f"{plan.file(row)} cannot be read any more: {error}") from error
+    digest = hashlib.blake2b(f"{window.shape}".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(window).data)
+    return window, np.frombuffer(digest.digest(), dtype=np.uint8)
+
+
+def reading_threads() -> int:
+    """Return how many threads read: decoders let go of the interpreter."""
+    return max(2, min(16, os.cpu_count() or 2))

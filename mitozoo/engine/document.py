@@ -1,4 +1,4 @@
-"""The result document and the compute record of a run."""
+"""The result document of a run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import numpy.typing as npt
 
 from mitozoo.data.folds import confounded
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
+from mitozoo.results.image_controls import image_control_parts, overlap_mark
 from mitozoo.results.pathologists import pathologists_parts, stated_by
 from mitozoo.results.run_folder import SCHEMA, run_id
 from mitozoo.results.scoring import CellColumns, score
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from mitozoo.data.folds import SplitRecipe
     from mitozoo.data.patches import PatchPlan
@@ -40,6 +42,7 @@ def result_document(
     rows: Sequence[ResultRow],
     audit: dict[str, Any],
     files: dict[str, str],
+    controls: Mapping[str, Path | str],
 ) -> dict[str, Any]:
     """Return the document of a run: the same for every run of the same thing."""
     cells, spec, conditions = seen.cells, seen.cells.spec, request.conditions
@@ -48,6 +51,8 @@ def result_document(
     positives = int(cells.labels.sum())
     scored = score(columns, folds, rows)
     stated = stated_by([one.spec for one in seen.datasets])
+    seeing = {"image_controls": image_control_parts(columns, rows, controls) if controls else None}
+    overlap = overlap_mark(scored | seeing)
     return {
         "schema": SCHEMA,
         "run_id": run_id(identity),
@@ -94,9 +99,10 @@ def result_document(
         ],
         "only_in_test": confounded(folds, columns.domains, recipe),
         "geometry": _geometry(subject, seen.plan),
-        "marks": _marks(subject, spec, protocol, request, recipe, seen, folds, rows),
+        "marks": _marks(subject, spec, protocol, request, recipe, seen, folds, rows) + [overlap] * bool(overlap),
         "contamination": max((subject.contamination(one.spec) for one in seen.datasets), key=SEVERITY.index),
         **scored,
+        **seeing,
         **pathologists_parts(columns, cells.table["votes"], folds, rows, stated),
         "audit": audit,
         "files": files,

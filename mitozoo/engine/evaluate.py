@@ -15,6 +15,7 @@ from mitozoo.engine.cost import compute_record
 from mitozoo.engine.document import result_document
 from mitozoo.engine.find_model import find_model
 from mitozoo.engine.fits import Fitter, FrozenFitter, Perturbed, TrainingFitter
+from mitozoo.engine.image_controls import run_image_controls, wants_image_controls
 from mitozoo.engine.progress import Progress
 from mitozoo.engine.request import Request
 from mitozoo.engine.seen import see
@@ -32,6 +33,7 @@ from mitozoo.storage import content_ids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from mitozoo.protocols.spec import Protocol
 
@@ -60,7 +62,7 @@ def evaluate(
 class _Evaluation:
     """One request on its way; each step leaves behind what the next one needs."""
 
-    def __init__(self, request: Request, progress: Progress) -> None:
+    def __init__(self, request: Request, progress: Progress, subject: RegisteredModel | None = None) -> None:
         self.request, self.progress = request, progress
         self.protocol: Protocol = override(find_protocol(request.protocol), request.settings)
         if self.protocol.trains_network and request.batch_size is not None:
@@ -68,7 +70,7 @@ class _Evaluation:
                 f"protocol '{self.protocol.name}' states its own batch size, since that changes its numbers",
                 hint=f"Say --set batch_size={request.batch_size}, which makes another protocol of it.",
             )
-        self.subject = self._subject()
+        self.subject = subject or self._subject()
         self.conditions = request.conditions
 
     def run(self) -> Result:
@@ -96,8 +98,9 @@ class _Evaluation:
             fitter = self._fitter(folder)
             pixels = fitter.prepare()
             self._fit(missing, fitter, folder)
+            controls = self._image_controls(folder)
             with self.progress.stage("metrics and intervals", "rows"):
-                document = self._document(identity, folder, pixels)
+                document = self._document(identity, folder, pixels, controls)
             folder.append_compute(compute_record(self.request, identity["model"], fitter, self.progress))
             folder.write_json(RESULT, document)
             folder.clean()
@@ -110,6 +113,8 @@ class _Evaluation:
             return None
         folds = [(fold["fold"], fold["reference_for"]) for fold in document["folds"]]
         whole = all(folder.has(axes) for axes in self._wanted_of(folds))
+        if wants_image_controls(self.request, self.subject) and not document.get("image_controls"):
+            return None
         return Result(document, folder.path) if whole else None
 
     def _subject(self) -> RegisteredModel | BroughtEmbeddings:
@@ -232,7 +237,23 @@ class _Evaluation:
                     for row in fitter.fit(rows, train, fold.test, number, len(fits), advance):
                         folder.write_row(row)
 
-    def _document(self, identity: dict[str, Any], folder: RunFolder, pixels: list[str] | None) -> dict[str, Any]:
+    def _image_controls(self, folder: RunFolder) -> dict[str, Path | str]:
+        """Run the controls that see the image where they are wanted, or stand in the result already."""
+        stored = folder.result() or {}
+        wanted = wants_image_controls(self.request, self.subject) or stored.get("image_controls")
+        if not wanted or not isinstance(self.subject, RegisteredModel):
+            return {}
+
+        def run(request: Request, subject: RegisteredModel) -> Path:
+            self.progress.note(f"image control: {subject.name}")
+            return _Evaluation(request, type(self.progress)(), subject).run().folder
+
+        patches_only = self.cells.spec.patch_px is not None
+        return run_image_controls(self.request, self.subject, self.protocol, patches_only=patches_only, evaluate=run)
+
+    def _document(
+        self, identity: dict[str, Any], folder: RunFolder, pixels: list[str] | None, controls: dict[str, Path | str]
+    ) -> dict[str, Any]:
         """Write the run's tables and return its document."""
         rows = folder.rows()
         ids = self.cells.table["cell_id"]
@@ -243,6 +264,6 @@ class _Evaluation:
         names = [path.relative_to(folder.path).as_posix() for path in files]
         return result_document(
             identity=identity, subject=self.subject, protocol=self.protocol, request=self.request, recipe=self.recipe,
-            seen=self.seen, folds=self.folds, rows=rows, audit=self._audit(pixels),
+            seen=self.seen, folds=self.folds, rows=rows, audit=self._audit(pixels), controls=controls,
             files=dict(zip(names, content_ids(files), strict=True)),
         )  # fmt: skip

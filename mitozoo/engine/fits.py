@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from mitozoo.data.cells import Cells
     from mitozoo.data.patches import PatchPlan
     from mitozoo.data.splits import Labels
+    from mitozoo.embeddings.patch_store import StoredPatches
     from mitozoo.engine.progress import Advance, Progress
-    from mitozoo.protocols.fine_tune import NetworkTraining, Patches
+    from mitozoo.protocols.fine_tune import NetworkTraining, Patches, PatchRows
     from mitozoo.protocols.prediction import Prediction
     from mitozoo.protocols.spec import Protocol as ProtocolSpec
     from mitozoo.results.conditions import Conditions
@@ -97,7 +98,7 @@ class _Copies:
 class _Stacked:
     """Several arrays of patches as if they were one, row behind row; nothing is copied until it is asked for."""
 
-    def __init__(self, arrays: Sequence[Patches]) -> None:
+    def __init__(self, arrays: Sequence[StoredPatches]) -> None:
         self.arrays = arrays
         self.starts = np.cumsum([0, *(len(array) for array in arrays[:-1])])
 
@@ -196,21 +197,24 @@ class TrainingFitter:
         self.conditions, self.copies = conditions, _Copies(len(plan), perturbed)
         self.labels = plan.cells.labels[self.copies.shown]
         self.groups = plan.cells.groups[self.copies.shown]
-        self.patches: Patches | _Stacked = np.empty((0, 0, 0, 3), dtype=np.uint8)
+        self.patches: PatchRows = np.empty((0, 0, 0, 3), dtype=np.uint8)
         self.computed = 0
 
     def prepare(self) -> list[str] | None:
         """Have all input patches, from the cache where they are there."""
-        from mitozoo.embeddings.input_patches import input_patches
+        from mitozoo.embeddings.patch_store import store_patches
+        from mitozoo.protocols.augmentation import MARGIN
 
         self.protocol.choose(self.subject.load())  # refuses what cannot be trained before any patch is read
+        preprocessing, note = self.subject.spec.preprocessing, self.progress.note
+        margin = 0.0 if self.plan.treatments else MARGIN  # stains are normalised within a window, not around it
         with self.progress.stage("patches") as advance:
-            self.patches, pixels = input_patches(self.plan, self.subject.spec.preprocessing, advance)
-            if self.copies.perturbed:
-                preprocessing = self.subject.spec.preprocessing
-                more = [input_patches(one.plan, preprocessing, advance)[0] for one in self.copies.perturbed]
-                self.patches = _Stacked([self.patches, *more])
-        return pixels
+            trained, *tested = [
+                store_patches(plan, preprocessing, margin_share=margin, on_progress=advance, on_note=note)
+                for plan in (self.plan, *(one.plan for one in self.copies.perturbed))
+            ]
+        self.patches = _Stacked([trained, *tested]) if tested else trained
+        return trained.pixels
 
     def fit(
         self, rows: Sequence[Axes], train: Rows, test: Rows, number: int, of: int, advance: Advance

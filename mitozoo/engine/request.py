@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 GROUPS = ("", "image")
+CONTROLS = ("auto", "labels", "full")
 FRACTION_DIGITS = 6  # significant ones, so that a fraction and the name of its row say the same
 
 
@@ -49,6 +50,8 @@ class Request:
         mpp: microns per pixel of every slide, in place of the dataset's.
         skip_unreadable: leave out, and record, cells whose slide cannot be read.
         embeddings: a file of embeddings, in place of a model.
+        controls: 'full' adds controls that see the image, 'labels' has those alone that do not; 'auto': full on all of
+            `demo`.
         weights: the user's own copy of the model's weight file; None: where its source finds it.
         out: folder of the runs.
     """
@@ -78,6 +81,7 @@ class Request:
     mpp: float | None = None
     skip_unreadable: bool = False
     embeddings: Path | None = None
+    controls: str = "auto"
     weights: Path | None = None
     out: Path = Path("runs")
 
@@ -112,6 +116,8 @@ class Request:
         if strangers := sorted(set(self.test_data) - set(self.test_on)):
             raise ProtocolError(f"--test-data names '{strangers[0]}', which --test-on does not")
         _ = self.conditions, self.perturbations  # both refuse what cannot be meant
+        if self.controls not in CONTROLS:
+            raise ProtocolError(f"controls is '{self.controls}'; it must be one of {', '.join(CONTROLS)}")
         if self.precision not in PRECISIONS:
             raise ProtocolError(f"precision is '{self.precision}'; it must be one of {', '.join(PRECISIONS)}")
         if self.group not in GROUPS:

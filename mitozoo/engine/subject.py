@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from mitozoo.models.encoder import Encoder
     from mitozoo.plugins.names import Registered
     from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+
+RANDOM_SEED = 0  # of the weights of an untrained network
 
 
 class Subject(Protocol):
@@ -86,6 +89,41 @@ class RegisteredModel:
 
         known = (one.spec for one in load_registry().datasets)
         return Relatives.among([*known, dataset]).contamination(self.spec, dataset.name)
+
+
+@dataclass(frozen=True)
+class UntrainedModel(RegisteredModel):
+    """The network of a model before it saw any image: a control that asks what the architecture alone is worth."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The plugin's record, as that of a control."""
+        return dataclasses.replace(self.registered.spec, controls_only=True, pretraining=(), trained_on_labels=())
+
+    @property
+    def name(self) -> str:
+        """The model's, and what was done to it."""
+        return f"{self.registered.spec.name}:random-init"
+
+    @property
+    def weights_sha256(self) -> str:
+        """What stands in its place."""
+        return f"random-{RANDOM_SEED}"
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of its weights in fp32, as far as the plugin tells."""
+        return 4 * (self.registered.spec.parameters or 0)
+
+    def load(self) -> Encoder:
+        """Build the encoder with random weights."""
+        from mitozoo.models.encoder import random_encoder
+
+        return random_encoder(self.registered.spec, RANDOM_SEED)
+
+    def document(self) -> dict[str, Any]:
+        """Return the 'model' part of a result document."""
+        return super().document() | {"name": self.name}
 
 
 @dataclass(frozen=True)

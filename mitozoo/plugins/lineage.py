@@ -136,15 +136,17 @@ class Relatives:
     def contamination(self, model: ModelSpec, dataset: str) -> Contamination:
         """Return what a model has seen of a dataset, or of its relatives, as far as specs declare it.
 
-        Labels are seen where it was trained with those of a relative that has the same positive class. A list of
-        pretraining that ends in `OTHERS` is not whole: what it does not name is unknown.
+        Labels are seen where it was trained with those of a relative that has the same positive class. Where a list of
+        pretraining names `OTHERS`, or no primary source confirms it, what it does not name is unknown.
         """
         trained_on = [one for one in model.trained_on_labels if self.common_origins(one, dataset)]
         if any(self._task(one) in (self._task(dataset), "") for one in trained_on):
             return "labels seen"
         if trained_on or any(self.common_origins(one, dataset) for one in model.pretraining or ()):
             return "images or cohort seen"
-        return "unknown" if model.pretraining is None or OTHERS in model.pretraining else "declared none"
+        if model.pretraining is None or OTHERS in model.pretraining or "pretraining" in model.unverified:
+            return "unknown"
+        return "declared none"
 
     def _task(self, name: str) -> str:
         return self.tasks.get(self._dataset(name), "")

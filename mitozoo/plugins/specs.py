@@ -133,7 +133,8 @@ class ModelSpec(Record):
     def validate(self) -> None:
         """Refuse a spec that cannot be right."""
         _check_lists(
-            self, "aliases", "lora_targets", "requires", "also_fetches", "unverified", "pretraining", "trained_on_labels"
+            self, "aliases", "lora_targets", "requires", "also_fetches", "unverified", "pretraining",
+            "trained_on_labels",
         )  # fmt: skip
         _check_names("ModelSpec", self.name, *self.aliases)
         if not isinstance(self.load, Source) and not callable(self.load):
@@ -147,10 +148,8 @@ class ModelSpec(Record):
         if self.prefix_tokens < 0 or (self.pooling.startswith("cls") and self.prefix_tokens < 1):
             prefix = f"{self.prefix_tokens} prefix tokens"
             raise SpecError(f"model '{self.name}': pooling '{self.pooling}' cannot have {prefix}")
-        if not all(re.fullmatch(r"[^/]+/[^/]+/.+", name) for name in self.also_fetches):
-            raise SpecError(
-                f"model '{self.name}': also_fetches {self.also_fetches} must be 'organisation/name/path' each"
-            )
+        if not all(re.fullmatch(r"[^/]+/[^/]+/.+", file) for file in self.also_fetches):
+            raise SpecError(f"model '{self.name}': also_fetches must name each file as 'organisation/name/path'")
         if not self.license or not self.reference:
             raise SpecError(f"model '{self.name}': license and reference must be stated")
         for path in self.unverified:
@@ -267,7 +266,7 @@ class DatasetSpec(Record):
 
     def remote_files(self, *, labels_only: bool = False) -> tuple[RemoteFile, ...]:
         """Return each remote file on its own; with `labels_only`, those without which no label can be read."""
-        return tuple(file for file in every_file(self.files) if file.holds != "images" or not labels_only)
+        return every_file(one for one in self.files if one.holds != "images" or not labels_only)
 
     def _check_files(self) -> None:
         if not isinstance(self.files, tuple) or not all(isinstance(f, RemoteFile | RemoteFolder) for f in self.files):

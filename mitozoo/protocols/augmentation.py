@@ -13,19 +13,24 @@ MAX_SHIFT = 1 / 16
 MAX_SCALE = 0.1
 STAIN_STRENGTH = 0.1
 BRIGHTNESS = 0.1
+#: Width of the tissue that must lie around an image, a share of its side, so that what shift and scale bring into view
+#: is tissue: (1 + MAX_SCALE) (1 + 2 MAX_SHIFT) is less than 1 + 2 MARGIN. Only the tips of turned corners are mirrored.
+MARGIN = 1 / 8
 
 # Optical densities of red, green and blue for haematoxylin, eosin and a third stain (Ruifrok and Johnston 2001)
 _STAINS = torch.tensor([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
 
 
-def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Return one random view of each image.
+def augment(images: Tensor, generator: torch.Generator, side: int | None = None) -> Tensor:
+    """Return one random view (n, 3, side, side) of each image.
 
     Args:
-        images: float (n, 3, side, side), 0..1.
+        images: float (n, 3, side + margins, side + margins), 0..1; beyond them lies their mirror image.
         generator: a CPU generator; the same state gives the same views on every device.
+        side: of a view and of what it is a view of, the middle of each image; None: that is the whole image.
     """
-    return _restain(_move(images, random_motions(len(images), generator).to(images.device)), generator)
+    motions = random_motions(len(images), generator).to(images.device)
+    return _restain(_move(images, motions, side or images.shape[-1]), generator)
 
 
 def random_motions(count: int, generator: torch.Generator) -> Tensor:
@@ -40,8 +45,9 @@ def random_motions(count: int, generator: torch.Generator) -> Tensor:
     return torch.cat((rows, centre), dim=2)
 
 
-def _move(images: Tensor, motions: Tensor) -> Tensor:
-    grid = torch.nn.functional.affine_grid(motions.to(images.dtype), list(images.shape), align_corners=False)
+def _move(images: Tensor, motions: Tensor, side: int) -> Tensor:
+    motions = motions.to(images.dtype) * (side / images.shape[-1])  # -1..1 is the whole image, margins and all
+    grid = torch.nn.functional.affine_grid(motions, [*images.shape[:2], side, side], align_corners=False)
     return torch.nn.functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 

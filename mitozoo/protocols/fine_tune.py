@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
     from mitozoo.models.encoder import Encoder
 
 Patches = npt.NDArray[np.uint8]  # (n, size, size, 3)
+
+
+class PatchRows(typing.Protocol):
+    """Patches of which any rows can be had: an array, mapped from disk or not, or several as if they were one."""
+
+    def __getitem__(self, rows: Rows, /) -> Patches:
+        """Return the patches of these rows (len(rows), size, size, 3)."""
 
 
 @record
@@ -92,7 +100,7 @@ class EndToEnd(NetworkTraining):
 def fit_network(
     protocol: NetworkTraining,
     load: Callable[[], Encoder],
-    patches: Patches,
+    patches: PatchRows,
     labels: npt.NDArray[np.int8],
     groups: npt.NDArray[np.str_],
     train: Rows,

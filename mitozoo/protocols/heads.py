@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mitozoo.protocols.ammeling2026 import Ammeling2026Probe, fit_ammeling2026_probe
 from mitozoo.protocols.knn import Knn, fit_knn
 from mitozoo.protocols.linear_probe import LinearProbe, fit_linear_probe
 from mitozoo.protocols.simpleshot import SimpleShot, fit_simpleshot
@@ -18,4 +19,5 @@ HEAD_FITS: dict[str, Callable[..., Prediction]] = {
     LinearProbe.kind: fit_linear_probe,
     Knn.kind: fit_knn,
     SimpleShot.kind: fit_simpleshot,
+    Ammeling2026Probe.kind: fit_ammeling2026_probe,
 }

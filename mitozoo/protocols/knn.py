@@ -119,4 +119,4 @@ def _scores(
         asked = torch.from_numpy(directions(embeddings, scored[start : start + chunk], centre)).to(device)
         nearest = (asked @ known.T).topk(int(ks[-1]), dim=1).indices
         votes[start : start + chunk] = positive[nearest].cumsum(1).cpu().numpy()[:, ks - 1]
-    return ((votes + labels[fitted].mean()) / (ks + 1)).T
+    return np.ascontiguousarray(((votes + labels[fitted].mean()) / (ks + 1)).T)

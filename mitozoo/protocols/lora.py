@@ -49,20 +49,38 @@ class Lora(NetworkTraining):
 
     def choose(self, encoder: Encoder) -> Sequence[Module]:
         """Put adapters into the encoder, untrained ones that change nothing yet, and return the adapted layers."""
-        from mitozoo.models.requirements import import_optional
-
-        peft = import_optional("peft", "peft>=0.13", f"protocol '{self.name}'")
-        targets = adapted_layers(encoder)
-        config = peft.LoraConfig(
-            r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, use_dora=self.use_dora, bias="none",
-            target_modules="|".join(map(re.escape, targets)),  # as a pattern it must fit the whole name
-        )  # fmt: skip
-        network = peft.inject_adapter_in_model(config, encoder.network)
-        return [network.get_submodule(name) for name in targets]
+        return add_adapters(
+            encoder, rank=self.rank, alpha=self.alpha, dropout=self.dropout, use_dora=self.use_dora, needed_by=self.name
+        )
 
     def tuned_share(self, embed_dim: int) -> float:
-        """Return a bound: in a block of width d, 12 d^2 weights get 16 rank d, and embed_dim is d or twice that."""
-        return min(1.0, 4 * self.rank / embed_dim)
+        """Return a bound for transformers."""
+        return adapters_share(self.rank, embed_dim)
+
+
+def add_adapters(
+    encoder: Encoder, *, rank: int, alpha: float, dropout: float, use_dora: bool, needed_by: str
+) -> Sequence[Module]:
+    """Put untrained adapters into an encoder and return the layers that have them.
+
+    Raises:
+        ModelError: PEFT is not installed, or the network has no layer to adapt.
+    """
+    from mitozoo.models.requirements import import_optional
+
+    peft = import_optional("peft", "peft>=0.13", f"protocol '{needed_by}'")
+    targets = adapted_layers(encoder)
+    config = peft.LoraConfig(
+        r=rank, lora_alpha=alpha, lora_dropout=dropout, use_dora=use_dora, bias="none",
+        target_modules="|".join(map(re.escape, targets)),  # as a pattern it must fit the whole name
+    )  # fmt: skip
+    network = peft.inject_adapter_in_model(config, encoder.network)
+    return [network.get_submodule(name) for name in targets]
+
+
+def adapters_share(rank: int, embed_dim: int) -> float:
+    """Return a bound: in a block of width d, 12 d^2 weights get 16 rank d, and embed_dim is d or twice that."""
+    return min(1.0, 4 * rank / embed_dim)
 
 
 def adapted_layers(encoder: Encoder) -> list[str]:

@@ -21,17 +21,17 @@ PRESETS: dict[str, Protocol] = {
         LinearProbe(name="linear-probe", version=1, title="Logistic regression on frozen embeddings"),
         Knn(name="knn", version=1, title="Nearest neighbours of frozen embeddings"),
         SimpleShot(name="simpleshot", version=1, title="The nearer class mean of frozen embeddings"),
-        EndToEnd(name="end-to-end", version=1, title="The whole network trained, three learning rates"),
+        EndToEnd(name="end-to-end", version=2, title="The whole network trained, three learning rates"),
         EndToEnd(
             name="end-to-end-short",
-            version=1,
+            version=2,
             title="The whole network trained for a few epochs, one learning rate; for a quick look",
             learning_rates=(5e-4,),
             epochs=6,
             patience=6,
         ),
         Lora(name="lora", version=1, title="Adapters trained in a frozen network, three learning rates"),
-        LastBlocks(name="last-blocks", version=1, title="The last two blocks trained, three learning rates"),
+        LastBlocks(name="last-blocks", version=1, title="The last blocks trained, three learning rates"),
     )
 }
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mitozoo.models.encoder import Encoder
-    from mitozoo.protocols.fine_tune import NetworkTraining
+    from mitozoo.protocols.fine_tune import NetworkTraining, PatchRows
 
 Rows = npt.NDArray[np.int64]
 SAMPLED_PREVALENCE = 0.5
@@ -40,11 +40,13 @@ class Training:
     one. Without validation cells only the first learning rate is tried, and its last epoch is the best.
     """
 
+    max_gradient_norm = MAX_GRADIENT_NORM
+
     def __init__(
         self,
         protocol: NetworkTraining,
         load: Callable[[], Encoder],
-        patches: npt.NDArray[np.uint8],
+        patches: PatchRows,
         labels: npt.NDArray[np.int8],
         fitted: Rows,
         validation: Rows,
@@ -98,7 +100,7 @@ class Training:
         margins = [np.empty(0)]
         with torch.no_grad(), autocast(self.device, self.precision):
             for start in range(0, len(rows), SCORING_BATCH):
-                images = normalise(self._images(rows[start : start + SCORING_BATCH]), self.preprocessing)
+                images = normalise(self._middle(rows[start : start + SCORING_BATCH]), self.preprocessing)
                 margins.append(self.network(images).float().cpu().numpy()[:, 0].astype(np.float64))
         sampled = 1 / (1 + np.exp(-np.clip(np.concatenate(margins), -700, 700)))
         return undo_sampling_prior(sampled, self.prevalence, SAMPLED_PREVALENCE)
@@ -151,7 +153,8 @@ class Training:
             for step in range(self.steps):
                 rows = order[step * self.protocol.batch_size : (step + 1) * self.protocol.batch_size]
                 self._set_rate(learning_rate, epoch * self.steps + step)
-                images = augment(self._images(rows).permute(0, 3, 1, 2).float() / 255, generator)
+                images = self._images(rows).permute(0, 3, 1, 2).float() / 255
+                images = self._view(images, generator)
                 target = torch.from_numpy(self.labels[rows].astype(np.float32)).to(self.device)
                 with autocast(self.device, self.precision):
                     margins = self.network(standardise(images, self.preprocessing))[:, 0]
@@ -160,10 +163,14 @@ class Training:
                 self.optimiser.zero_grad(set_to_none=True)
                 self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
                 self.scaler.unscale_(self.optimiser)
-                torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
+                torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.max_gradient_norm)
                 self.scaler.step(self.optimiser)
                 self.scaler.update()
         return bool(finite)
+
+    def _view(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return a random view of each image (n, 3, size, size), from what is stored of and around it."""
+        return augment(images, generator, self.preprocessing.size)
 
     def _balanced_order(self, random: np.random.Generator) -> Rows:
         """Return an epoch's rows, each class half of them; the rarer class repeats, none is left out for long."""
@@ -197,7 +204,14 @@ class Training:
             progress.best = Best(learning_rate, progress.epoch, loss, weights)
 
     def _images(self, rows: Rows) -> Tensor:
+        """Return patches with whatever tissue is stored around them."""
         return torch.from_numpy(np.ascontiguousarray(self.patches[rows])).to(self.device)
+
+    def _middle(self, rows: Rows) -> Tensor:
+        """Return patches as a probe is shown them."""
+        images, size = self._images(rows), self.preprocessing.size
+        margin = (images.shape[1] - size) // 2
+        return images[:, margin : margin + size, margin : margin + size]
 
     def _identity(self) -> str:
         rows = [self.fitted.tolist(), self.validation.tolist(), self.labels[self.fitted].tolist()]

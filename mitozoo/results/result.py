@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mitozoo.results.beside import control_lines, cost_line, count_line, expert_tables
+from mitozoo.results.beside import interval as _cell
 from mitozoo.results.run_folder import RESULT, find_run, read_document
 from mitozoo.results.scoring import strongest_control
 
@@ -74,7 +76,7 @@ class Result:
             ("perturbed test cells", ["perturbation", "labels", "auroc", "change", "change of balanced accuracy"], touched),
             ("gained by having seen the domain", ["left out", "auroc", "balanced accuracy"], gaps),
         ]
-        return [(title, headers, rows) for title, headers, rows in found if rows]
+        return [(title, headers, rows) for title, headers, rows in (*found, *expert_tables(document)) if rows]
 
     def remarks(self) -> list[str]:
         """Return what must be read beside the numbers, the loudest first."""
@@ -82,7 +84,7 @@ class Result:
         dataset = document["dataset"]
         lines = []
         if document["summary"]:
-            lines += self._verdict()
+            lines += self._verdict() + control_lines(document)
             lines += [document["summary"][0]["interval"]["note"]]
         skipped = [entry for entry in document["scores"] if entry["status"] != "done"]
         if skipped:
@@ -93,6 +95,7 @@ class Result:
             seen = "; ".join(f"{name} {', '.join(values)}" for name, values in unseen.items())
             lines.append(f"{fold}: training also never saw {seen}")
         lines += [f"marked: {', '.join(document['marks'])}"] if document["marks"] else []
+        lines += count_line(document) + cost_line(self.folder)
         positive, negative = (dataset["classes"][side] for side in ("positive", "negative"))
         lines.append(
             f"{positive['cells']:,} {positive['name']} (positive) and {negative['cells']:,} {negative['name']} cells "
@@ -134,11 +137,3 @@ def _difference(entry: dict[str, Any]) -> str:
 
 def _of_labels(fraction: float) -> str:
     return "all labels" if fraction == 1 else f"{fraction:.4g} of labels"
-
-
-def _cell(entry: dict[str, Any]) -> str:
-    if entry["mean"] is None:
-        return "-"
-    if entry["ci_low"] is None or entry["ci_high"] is None:
-        return f"{entry['mean']:.3f}"
-    return f"{entry['mean']:.3f} [{entry['ci_low']:.3f}, {entry['ci_high']:.3f}]"

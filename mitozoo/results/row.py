@@ -99,7 +99,8 @@ class ResultRow:
             "validation_scores": self.validation_scores,
         }  # fmt: skip
         tensors |= {f"part.{index}": part for index, part in enumerate(self.inner_parts)}
-        tensors |= {f"fitted.{name}": np.ascontiguousarray(tensor) for name, tensor in self.tensors.items()}
+        tensors |= {f"fitted.{name}": tensor for name, tensor in self.tensors.items()}
+        tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}  # save() ignores strides
         with storage.write_whole(path) as unfinished:
             unfinished.write_bytes(save(tensors, metadata={"row": json.dumps(facts, sort_keys=True)}))
 

@@ -14,6 +14,7 @@ from mitozoo.data.splits import Fold, NotEnoughLabels, held_out_parts
 from mitozoo.errors import MitozooError, StorageError, VerificationError
 from mitozoo.plugins.record import canonical_json
 from mitozoo.results.conditions import Conditions
+from mitozoo.results.image_controls import check_image_controls
 from mitozoo.results.pathologists import pathologists_parts
 from mitozoo.results.row import DONE, ResultRow, read_row
 from mitozoo.results.run_folder import RESULT, ROWS, read_document, run_id
@@ -50,6 +51,7 @@ def verify(folder: Path) -> list[str]:
         cells = CellColumns.of(table, Conditions.of(document))
         folds = _check_splits(cells, table, rows, document)
         _check_scores(cells, table, folds, rows, document)
+        image_controls = check_image_controls(folder, cells, rows, document)
     except (VerificationError, StorageError) as error:
         raise type(error)(f"{folder.name}: {error.message}") from error
     except (MitozooError, KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
@@ -62,6 +64,7 @@ def verify(folder: Path) -> list[str]:
         f"{len(folds)} outer folds, {len(rows)} draws of labels and their inner folds are the protocol's own",
         f"{done} thresholds follow from the validation scores",
         "all metrics, intervals, summaries and controls follow from the predictions",
+        *image_controls,
     ]
 
 

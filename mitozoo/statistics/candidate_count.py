@@ -65,7 +65,7 @@ def region_counts(regions: ArrayLike, each: ArrayLike) -> Floats:
         each: (n,) 0 or 1 of cells that are, or are called, positive; or their probabilities.
     """
     place = np.unique(np.asarray(regions), return_inverse=True)[1]
-    return np.bincount(place, np.asarray(each, dtype=float))
+    return np.bincount(place, np.asarray(each, dtype=float)).astype(np.float64)
 
 
 def require_whole_regions(regions: ArrayLike, train: ArrayLike, test: ArrayLike) -> None:

@@ -44,7 +44,7 @@ class Sums:
         sums = dict(zip(self._names, (weights[:, : len(self._by_unit)] @ self._by_unit).T, strict=True))
         positives, negatives = sums["positives"], sums["negatives"]
         cells = positives + negatives
-        values = {}
+        values: dict[str, Floats] = {}
         for ending in ("", TEMPERED):
             of = ending if ending in self._versions else ""
             values |= {name + ending: sums[name + of] / cells for name in ("brier", "log_loss")}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mitozoo.engine.findings import Finding
+from mitozoo.plugins.discovery import installed_plugins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,6 +63,12 @@ class Alone:
         if here != other:
             return Finding("FAIL", "fingerprint", f"{here[:12]} here and {other[:12]} in another process", mend)
         return Finding("PASS", "fingerprint", f"{here[:12]}, the same in another process")
+
+
+def entry_points_of(distribution: str) -> list[str]:
+    """Return the values of a distribution's entry points, such as 'mitozoo_plugin_acme'; none where it is not here."""
+    found = [one for one in installed_plugins() if one.distribution == distribution]
+    return [one.entry_point.value for one in found if one.entry_point]
 
 
 def examine_alone(entry_points: Sequence[str], record: Record | None = None) -> Alone:

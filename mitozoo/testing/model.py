@@ -7,20 +7,19 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mitozoo.engine.findings import Finding, Report
-from mitozoo.plugins.discovery import installed_plugins
 from mitozoo.plugins.record import Record
-from mitozoo.testing.isolation import examine_alone
+from mitozoo.testing.isolation import entry_points_of, examine_alone
 from mitozoo.testing.records import model_record_findings, record_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from mitozoo.plugins.names import Registered
     from mitozoo.plugins.specs import ModelSpec
     from mitozoo.testing.isolation import Alone
 
 
-def check_model(model: str | ModelSpec) -> Report:
+def check_model(model: str | ModelSpec, *, weights: Path | None = None) -> Report:
     """Check a model against the contract, on the CPU, with images made here.
 
     Weights are taken, or fetched, as an evaluation would; where that cannot be (gated, or offline: `HF_HUB_OFFLINE=1`)
@@ -28,6 +27,7 @@ def check_model(model: str | ModelSpec) -> Report:
 
     Args:
         model: the name of a registered model, or a spec.
+        weights: the user's own copy of its weight file, in place of the one that its source would find.
 
     Raises:
         UnknownNameError: no plugin offers a model of that name.
@@ -37,21 +37,16 @@ def check_model(model: str | ModelSpec) -> Report:
         from mitozoo.plugins.registry import load_registry
 
         registered = load_registry().model(model)
-        spec, alone = registered.spec, examine_alone(_entry_points(registered))
+        spec, alone = registered.spec, examine_alone(entry_points_of(registered.plugin))
         imports = tuple(alone.import_findings())
     else:
         spec, alone = model, examine_alone([], model)
         imports = tuple(alone.import_findings()) if alone.imported or alone.failure else ()
-    findings = (*imports, *model_findings(spec, alone))
+    findings = (*imports, *model_findings(spec, alone, weights))
     return Report(spec.name, findings, time.perf_counter() - began)
 
 
-def _entry_points(registered: Registered[ModelSpec]) -> list[str]:
-    found = [one for one in installed_plugins() if one.distribution == registered.plugin]
-    return [one.entry_point.value for one in found if one.entry_point]
-
-
-def model_findings(spec: ModelSpec, alone: Alone) -> Iterator[Finding]:
+def model_findings(spec: ModelSpec, alone: Alone, weights: Path | None = None) -> Iterator[Finding]:
     """Yield what holds for one model, its plugin's import aside."""
     yield from record_findings(spec)
     yield from model_record_findings(spec)
@@ -63,7 +58,7 @@ def model_findings(spec: ModelSpec, alone: Alone) -> Iterator[Finding]:
     from mitozoo.testing.pixels import preprocessing_findings
 
     yield from preprocessing_findings(spec.preprocessing)
-    yield from network_findings(spec)
+    yield from network_findings(spec, weights)
 
 
 def _load_function_finding(spec: ModelSpec) -> Finding:

@@ -21,6 +21,7 @@ from mitozoo.testing.weights import out_of_reach, weights_finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from mitozoo.models.encoder import Encoder
     from mitozoo.plugins.specs import ModelSpec
@@ -32,7 +33,7 @@ Vectors = npt.NDArray[np.float32]
 TOLERANCE = 1e-4
 
 
-def network_findings(spec: ModelSpec) -> Iterator[Finding]:
+def network_findings(spec: ModelSpec, weights: Path | None = None) -> Iterator[Finding]:
     """Yield what the network shows, as far as its weights can be had here."""
     try:
         require_packages(spec)
@@ -40,14 +41,14 @@ def network_findings(spec: ModelSpec) -> Iterator[Finding]:
         yield finding_of(error, "packages", "WARN")
         yield _left_out("packages")
         return
-    at_hand = weights_finding(spec)
+    at_hand = weights_finding(spec, weights)
     yield at_hand
     if at_hand.status != "PASS":
         yield _left_out("weights")
         return
     began = time.perf_counter()
     try:
-        encoder = load_encoder(spec)
+        encoder = load_encoder(spec, weights=weights)
     except ModelError as error:
         if out_of_reach(error):  # a load function fetches its weights itself
             yield finding_of(error, "weights", "WARN")

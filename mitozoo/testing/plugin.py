@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 
 from mitozoo.engine.findings import Finding, Report
 from mitozoo.plugins.discovery import installed_plugins
+from mitozoo.testing.dataset import dataset_findings
 from mitozoo.testing.isolation import examine_alone
 from mitozoo.testing.model import model_findings
-from mitozoo.testing.records import record_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mitozoo.plugins.specs import DatasetSpec, ModelSpec
-    from mitozoo.testing.isolation import Alone
 
 PREFIX = "mitozoo-plugin-"
 
@@ -50,17 +49,12 @@ def _findings(module_name: str) -> Iterator[Finding]:
     for model in models:
         yield from _of(model.name, model_findings(model, alone))
     for dataset in datasets:
-        yield from _of(dataset.name, _dataset_findings(dataset, alone))
+        yield from _of(dataset.name, dataset_findings(dataset, alone))
 
 
 def _offered(module_name: str) -> tuple[list[ModelSpec], list[DatasetSpec]]:
     module = importlib.import_module(module_name)
     return list(getattr(module, "mitozoo_models", list)()), list(getattr(module, "mitozoo_datasets", list)())
-
-
-def _dataset_findings(spec: DatasetSpec, alone: Alone) -> Iterator[Finding]:
-    yield from record_findings(spec)
-    yield alone.fingerprint_finding(spec)
 
 
 def _of(subject: str, findings: Iterator[Finding]) -> Iterator[Finding]:

@@ -15,14 +15,20 @@ from mitozoo.plugins.sources import Checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from mitozoo.plugins.specs import ModelSpec
 
 GRANTED_TO_SOME = (401, 403)  # HTTP's answers to whom may not have a file
 
 
-def weights_finding(spec: ModelSpec) -> Finding:
-    """Take or fetch a model's weight file: 'PASS' where it is here, 'WARN' where it cannot be had from here."""
+def weights_finding(spec: ModelSpec, own: Path | None = None) -> Finding:
+    """Take or fetch a model's weight file: 'PASS' where it is here, 'WARN' where it cannot be had from here.
+
+    Args:
+        spec: the model's record.
+        own: the user's own copy, in place of the file that its source would find; it must be the right one.
+    """
     from huggingface_hub import get_token
 
     try:
@@ -30,13 +36,14 @@ def weights_finding(spec: ModelSpec) -> Finding:
             require_remote_code(spec.load.repo, spec.load.revision)  # type: ignore[union-attr]
     except ModelError as error:
         return finding_of(error, "weights", "WARN")
-    if (file := WeightFile.of(spec)) and not file.is_here() and ask(file, get_token()) == "unreachable":
+    file = None if own else WeightFile.of(spec)
+    if file and not file.is_here() and ask(file, get_token()) == "unreachable":
         told = f"{file.filename} of {file.repo} is not here, and the hub cannot be reached"
         return Finding("WARN", "weights", told, place_hint(f"{file.repo}/{file.filename}"))
     try:
-        sha256 = model_weights_sha256(spec)
+        sha256 = model_weights_sha256(spec, file=own)
     except ModelError as error:
-        away = out_of_reach(error) or nobody_fetches(spec)
+        away = own is None and (out_of_reach(error) or nobody_fetches(spec))
         return finding_of(error, "weights", "WARN" if away else "FAIL", mend="Mend the source record.")
     if sha256 == FUNCTION:
         return Finding("PASS", "weights", "the load function's own affair")

@@ -25,7 +25,7 @@ def clip_spec(name: str, title: str, architecture: str, repo: str, embed_dim: in
             mpp=None, mpp_basis="none",
         ),
         embed_dim=embed_dim, pooling="network", prefix_tokens=1, precision="fp32",
-        license="MIT",
+        license="MIT",  # OpenAI's own word; timm's copies of the weights say Apache-2.0
         reference="https://arxiv.org/abs/2103.00020",
         parameters=parameters,
         pretraining=("wit-400m",),

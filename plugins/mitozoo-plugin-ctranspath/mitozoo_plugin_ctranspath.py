@@ -73,7 +73,8 @@ def weights(filename: str, sha256: str, repo: str) -> Checkpoint:
 CTRANSPATH = ModelSpec(
     name="ctranspath",
     title="CTransPath, Swin-T with a convolutional stem, SRCL",
-    # the authors publish through Google Drive; the same bytes are mirrored in this repository
+    # The authors publish through Google Drive; the same bytes are mirrored in this repository. A second mirror, of a
+    # converted file, is pinned elsewhere; this checksum is that of the original.
     load=weights(
         "ctranspath.pth", "7c998680060c8743551a412583fac689db43cec07053b72dfec6dcd810113539", "jamesdolezal/CTransPath"
     ),

@@ -153,7 +153,7 @@ EFFICIENTNET_B0 = timm_baseline(
 )  # fmt: skip
 
 DENSENET121 = timm_baseline(
-    "densenet121", "tv_in1k",
+    "densenet121", "tv_in1k",  # torchvision's weights, under its licence; timm's default tag, ra_in1k, is another model
     name="densenet-121",
     title="DenseNet-121, ImageNet-1k (torchvision)",
     preprocessing=at_224(256, interpolation="bilinear"),  # as torchvision's own transform; timm's copy says bicubic

@@ -33,7 +33,8 @@ def mae(size: str, architecture: str, patch: int, embed_dim: int, parameters: in
             kwargs={"num_classes": 0},
         ),
         preprocessing=Preprocessing(
-            size=224, resize="short-side", resize_to=248, interpolation="bicubic", antialias=True,  # 224 / 0.9
+            size=224, resize="short-side", resize_to=248, interpolation="bicubic", antialias=True,
+            # 224 / 0.9, with timm, whose files these are; the authors' own evaluation resizes to 256
             mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), mpp=None, mpp_basis="none",
         ),
         embed_dim=embed_dim, pooling="cls", prefix_tokens=1, precision="fp32",

@@ -55,6 +55,7 @@ OPENPATH = dataclasses.replace(
         rename={r"^blocks\.\d+\.(\d+)\.": r"blocks.\1."},  # blocks.CHUNK.BLOCK, as it was trained
         drop=(r"^dino_head\.", r"^ibot_head\."),
     ),
+    # 'Resize 224' is all that is told, which in torchvision's words is the short side; square tiles come out alike.
     preprocessing=dataclasses.replace(OPENMIDNIGHT.preprocessing, resize="short-side", mpp_basis="stated"),
     reference="https://github.com/taejoon89/openpath",
     gated=False,

@@ -21,7 +21,7 @@ PLIP = ModelSpec(
         mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711), mpp=None, mpp_basis="none",
     ),
     embed_dim=512, pooling="network", prefix_tokens=1, precision="fp32",
-    license="MIT", license_conflict=True,  # MIT in the authors' setup.py; a peer lists it as non-commercial
+    license="non-commercial", license_conflict=True,  # as a peer lists it; the authors' setup.py says MIT
     reference="https://doi.org/10.1038/s41591-023-02504-3",
     parameters=87_849_216,
     pretraining=("openpath",),

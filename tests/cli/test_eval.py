@@ -301,7 +301,7 @@ def test_room_is_asked_for_before_work_starts(small_disk, own_home, tmp_path, lo
     assert "the embedding cache needs" in refused("eval", "-m", "steady", "-d", "tiny", "--out", tmp_path / "runs")
     (own_home / "patches").symlink_to(disk)
     said = refused("eval", "-m", "steady", "-d", "tiny", "-p", "end-to-end-short", "--out", tmp_path / "runs")
-    assert "the patch cache needs" in said
+    assert "the patch store needs" in said
     assert loads() == 0
     assert list(tmp_path.rglob("result.json")) == []
 

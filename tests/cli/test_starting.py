@@ -17,7 +17,7 @@ from mitozoo.cli import COMMANDS
 REPOSITORY = Path(__file__).parents[2]
 HEAVY = (
     "torch", "torchvision", "timm", "numpy", "pandas", "scipy", "sklearn", "PIL", "openslide", "tifffile", "pyarrow",
-    "rich", "transformers", "open_clip", "huggingface_hub",
+    "rich", "transformers", "open_clip", "huggingface_hub", "httpx2",
 )  # fmt: skip
 
 

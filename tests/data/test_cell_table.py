@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
+import io
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from fuzzed_files import EDITS, FUZZED, edited, valid_or_refused
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mitozoo.data.annotations import read_annotations
 from mitozoo.data.cells import read_cells
-from mitozoo.errors import DataError, MitozooError
+from mitozoo.errors import DataError
 from mitozoo.plugins.formats import CellTable
 
 if TYPE_CHECKING:
@@ -210,16 +211,15 @@ def mutated(draw) -> bytes:
 
 @given(mutated())
 @example(TEXT.encode())
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@FUZZED
 def test_a_mutated_table_is_valid_or_refused(tmp_path, make_spec, content):
-    try:
-        cells = read_cells(make_spec(), written(tmp_path, content))
-    except MitozooError:
-        return
-    table = cells.table
-    assert table["cell_id"].is_unique
-    assert table["cell_id"].tolist() == sorted(table["cell_id"])
-    assert np.isfinite(table[["x", "y"]].to_numpy()).all()
-    assert set(table["label"]) == {0, 1}
-    assert (table["slide"].str.strip() != "").all()
-    assert all(not math.isnan(mpp) for mpp in table["mpp"])
+    valid_or_refused(make_spec(), written(tmp_path, content))
+
+
+@given(edits=EDITS)
+@FUZZED
+def test_a_mutated_parquet_file_is_valid_or_refused(tmp_path, make_spec, edits):
+    if not (tmp_path / "whole.parquet").exists():
+        pd.read_csv(io.StringIO(TEXT), dtype=str).to_parquet(tmp_path / "whole.parquet")
+    (tmp_path / "cells.parquet").write_bytes(edited((tmp_path / "whole.parquet").read_bytes(), edits))
+    valid_or_refused(make_spec(cells=dataclasses.replace(make_spec().cells, path="cells.parquet")), tmp_path)

@@ -64,12 +64,25 @@ def test_pairs_within_one_set_are_named_once_and_the_most_alike_first():
     assert found[0][2] == pytest.approx(1)
 
 
-def test_correlation_is_that_of_numpy_where_nothing_is_shifted(monkeypatch):
-    monkeypatch.setattr(likeness, "SHIFT", 0)
-    monkeypatch.setattr(likeness, "HOPELESS", 2.0)
+def test_correlation_is_the_highest_that_numpy_finds_at_any_place():
     one, other = thumbs([cut(p) for p in tissue(2)])
-    expected = np.corrcoef(one.ravel().astype(float), other.ravel().astype(float))[0, 1]
-    assert likeness.correlation(one, other) == pytest.approx(expected, abs=1e-5)
+    middle, picture = one[3:61, 3:61].ravel(), other.astype(float)
+    across, below = (picture[:, 1:] + picture[:, :-1]) / 2, (picture[1:] + picture[:-1]) / 2
+    found = [
+        np.corrcoef(middle, shown[down : down + 58, right : right + 58].ravel())[0, 1]
+        for shown in (picture, across, below, (below[:, 1:] + below[:, :-1]) / 2)
+        for down in range(shown.shape[0] - 57)
+        for right in range(shown.shape[1] - 57)
+    ]
+    assert len(found) == 49 + 42 + 42 + 36
+    assert likeness.correlation(one, other) == pytest.approx(max(found), abs=1e-5)
+
+
+def test_of_very_many_likely_pairs_the_most_alike_are_compared(monkeypatch):
+    monkeypatch.setattr(likeness, "MOST", 2)
+    picture, *others = (cut(p) for p in tissue(3))
+    found = likeness.near_pairs(thumbs([picture, saved_as_jpeg(picture, 30), *others, picture]))
+    assert [pair[:2] for pair in found] == [(0, 4), (0, 1)]
 
 
 def test_pictures_without_contrast_are_like_none():

@@ -7,14 +7,14 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from fuzzed_files import FUZZED, valid_or_refused
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mitozoo.data.annotations import read_annotations
 from mitozoo.data.cells import read_cells
-from mitozoo.errors import DataError, MitozooError
+from mitozoo.errors import DataError
 from mitozoo.plugins.formats import SlideRunnerDatabase
 
 if TYPE_CHECKING:
@@ -231,21 +231,8 @@ COLUMNS = {
 PLACES = st.sampled_from([(table, column) for table, columns in COLUMNS.items() for column in columns])
 
 
-def valid_or_refused(spec, folder):
-    try:
-        cells = read_cells(spec, folder)
-    except MitozooError:
-        return
-    assert cells.table["cell_id"].is_unique
-    assert np.isfinite(cells.table[["x", "y"]].to_numpy()).all()
-    assert set(cells.labels) == {0, 1}
-
-
-QUIET = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
 @given(changes=st.lists(st.tuples(PLACES, st.integers(1, 20), VALUES), min_size=1, max_size=4))
-@QUIET
+@FUZZED
 def test_any_values_are_valid_or_refused(tmp_path, runner_spec, changes):
     path = tmp_path / "cells.sqlite"
     if not (tmp_path / "whole.sqlite").exists():
@@ -262,7 +249,7 @@ def test_any_values_are_valid_or_refused(tmp_path, runner_spec, changes):
     edits=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=6)), min_size=1, max_size=6),
     keep=st.floats(0, 1),
 )
-@QUIET
+@FUZZED
 def test_any_bytes_are_valid_or_refused(tmp_path, runner_spec, edits, keep):
     whole = tmp_path / "whole.sqlite"
     if not whole.exists():

@@ -1,15 +1,17 @@
-"""Archives by people who mean ill, or whose disk was bad: refused in a sentence, and never a byte outside the folder."""
+"""Archives by people who mean ill, or whose disk was bad: refused in a sentence, and no byte outside the folder."""
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import os
+import shutil
 import stat
 import struct
 import tarfile
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +20,9 @@ from hypothesis import strategies as st
 from mitozoo.download.archives import Bounds, Member, unpack
 from mitozoo.errors import DownloadError, StorageError
 from mitozoo.plugins.remote_files import RemoteFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FILES = {"repo-main/README.md": b"hello", "repo-main/set/a/1.png": b"one", "repo-main/set/b/2.png": b"two" * 1000}
 
@@ -55,7 +60,8 @@ def refused(tmp_path):
     def refused(path: Path, match: str, bounds: Bounds = Bounds(), **further) -> None:  # noqa: B008
         kind = "zip" if zipfile.is_zipfile(path) else "tar"
         before = {p for p in tmp_path.rglob("*") if "out" not in p.parts}
-        with pytest.raises(DownloadError, match=match) as caught:
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        with pytest.raises((DownloadError, StorageError), match=match) as caught:
             unpack(path, archive_file(kind, **further), tmp_path / "out", bounds)
         assert "\n" not in caught.value.message
         assert {p for p in tmp_path.rglob("*") if "out" not in p.parts} == before
@@ -187,9 +193,6 @@ def test_folders_may_be_listed_twice(tmp_path):
     ],
 )
 def test_a_tar_holds_files_and_folders_alone(tmp_path, refused, what):
-    if what["type"] == b"Z":  # of an unknown kind, which tar programs take for a file: so does this one
-        assert unpack(make_tar(tmp_path / "t", {"x": what}), archive_file("tar"), tmp_path / "out", Bounds())
-        return
     refused(make_tar(tmp_path / "t", {"fine": b"1", "link": what}), "is a link or a device")
 
 
@@ -248,7 +251,8 @@ def test_members_that_share_their_bytes_are_refused_or_bounded(tmp_path, refused
 
 
 def test_a_disk_without_room_is_told_before_it_is_full(tmp_path, refused):
-    refused(make_zip(tmp_path / "z", {"a": bytes(100_000)}), r"does not fit the disk: it unpacks to 100,000 bytes", Bounds(free=99_999))  # fmt: skip
+    told = r"does not fit the disk: it unpacks to 100,000 bytes"
+    refused(make_zip(tmp_path / "z", {"a": bytes(100_000)}), told, Bounds(free=99_999))
 
 
 def test_a_name_that_claims_gigabytes_fills_no_memory(tmp_path, refused):
@@ -270,10 +274,6 @@ def test_damaged_archives_are_told(tmp_path, refused):
     }.items():
         (tmp_path / name).write_bytes(content)
         refused(tmp_path / name, "cannot be unpacked|holds no files")
-        (tmp_path / "out").rmdir() if not any((tmp_path / "out").iterdir()) else None
-        import shutil
-
-        shutil.rmtree(tmp_path / "out", ignore_errors=True)
 
 
 def test_an_archive_without_what_is_wanted_is_told(tmp_path, refused):
@@ -328,8 +328,6 @@ def test_any_bytes_are_unpacked_or_refused(tmp_path_factory, kind, edits, keep):
         start = int(place * (len(content) - len(value)))
         content[start : start + len(value)] = value
     (folder / "archive").write_bytes(content[: int(len(content) * keep)] if keep < 0.9 else content)
-    try:
+    with contextlib.suppress(DownloadError):
         unpack(folder / "archive", archive_file("zip" if kind == "zip" else "tar"), folder / "out", Bounds())
-    except DownloadError:
-        pass
     assert {path.name for path in folder.iterdir()} <= {"whole", "archive", "out"}

@@ -311,11 +311,11 @@ def test_a_full_disk_is_told_and_what_came_is_kept(take, tmp_path, monkeypatch):
         with open("/dev/full", "ab", buffering=0) as file:  # noqa: PTH123 - a real device that is always full
             yield file
 
-    monkeypatch.setattr(Partial, "appending", on_a_full_disk)
-    with pytest.raises(StorageError, match="No space left on device") as caught:
-        take(whole(CONTENT))
+    with monkeypatch.context() as patch:
+        patch.setattr(Partial, "appending", on_a_full_disk)
+        with pytest.raises(StorageError, match="No space left on device") as caught:
+            take(whole(CONTENT))
     assert "nothing was lost" in caught.value.hint
-    monkeypatch.undo()
     assert (tmp_path / "work" / "slide.part").read_bytes() == CONTENT[:300_000]
 
 

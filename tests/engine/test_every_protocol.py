@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import mitozoo
+from mitozoo import storage
 from mitozoo.engine.verification import verify_run
 from mitozoo.errors import MitozooError, ModelError
 from mitozoo.plugins.registry import reset_registry
@@ -29,9 +30,9 @@ from mitozoo import ModelSpec, Preprocessing
 
 def spec(name, load, **further):
     return ModelSpec(
-        name=name, load=load, precision="fp32", license="MIT", reference="https://example.org", preprocessing=Preprocessing(
-            size=32, resize="square", resize_to=32, interpolation="bilinear", antialias=True, mean=(0.5,) * 3,
-            std=(0.5,) * 3, mpp=None, mpp_basis="none"), **further)
+        name=name, load=load, precision="fp32", license="MIT", reference="https://example.org",
+        preprocessing=Preprocessing(size=32, resize="square", resize_to=32, interpolation="bilinear", antialias=True,
+                                    mean=(0.5,) * 3, std=(0.5,) * 3, mpp=None, mpp_basis="none"), **further)
 
 def load_transformer():
     with torch.random.fork_rng(devices=[]):
@@ -146,18 +147,13 @@ def test_a_run_cannot_pretend_to_another_kind_of_validation(models, tmp_path):
 
 @pytest.mark.parametrize("protocol", ["end-to-end", "lora", "last-blocks"])
 def test_a_model_without_weights_is_refused_before_a_patch_is_read(models, tmp_path, protocol, monkeypatch):
-    monkeypatch.setenv("MITOZOO_HOME", str(shutil.copytree(demo_home(), tmp_path / "home")))
+    shutil.copytree(storage.home() / "datasets", tmp_path / "home" / "datasets")
+    monkeypatch.setenv("MITOZOO_HOME", str(tmp_path / "home"))
     with pytest.raises(ModelError, match="model 'colour-statistics'") as refused:
         mitozoo.evaluate("colour-statistics", "demo", protocol=protocol, out=tmp_path / "runs")
     assert refused.value.exit_code == 2
     assert "\n" not in refused.value.message
     assert not list((tmp_path / "home").glob("patches/*"))
-
-
-def demo_home():
-    from mitozoo import storage
-
-    return storage.home() / "datasets"
 
 
 @pytest.mark.parametrize(

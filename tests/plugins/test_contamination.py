@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from mitozoo import CellTable, DatasetSpec, ModelSpec, Preprocessing, TimmHub
@@ -67,6 +69,12 @@ ZOO = Relatives.among(
 )
 def test_contamination(pretraining, labels, tested, state):
     assert ZOO.contamination(model(pretraining, labels), tested) == state
+
+
+def test_a_list_that_nobody_confirms_declares_nothing():
+    doubtful = dataclasses.replace(model(("imagenet", "tcga")), unverified=("pretraining",))
+    assert ZOO.contamination(doubtful, "midogpp") == "unknown"
+    assert ZOO.contamination(doubtful, "atnorm-br") == "images or cohort seen"
 
 
 def test_relatives():

@@ -10,7 +10,10 @@ import sys
 from contextlib import closing
 
 import pytest
+from fuzzed_files import EDITS, FUZZED, edited, valid_or_refused
+from hypothesis import given
 
+from mitozoo import storage
 from mitozoo.data.cells import read_cells
 from mitozoo.data.describe import describe_dataset
 from mitozoo.errors import DataError
@@ -277,3 +280,61 @@ def test_a_folder_that_is_neither_layout_of_brecahad_is_refused(tmp_path):
     (tmp_path / "groundTruth" / "Case_1-01.json").write_text("{")
     with pytest.raises(DataError, match=r"Case_1-01.json cannot be read as JSON"):
         read_cells(SPECS["brecahad"], tmp_path)
+
+
+@given(edits=EDITS)
+@FUZZED
+def test_any_release_of_brecahad_is_valid_or_refused(tmp_path, edits):
+    release_brecahad(tmp_path)
+    release_brecahad(tmp_path, "Case_2-01.json")
+    changed = tmp_path / "groundTruth" / "Case_2-01.json"
+    changed.write_bytes(edited(changed.read_bytes(), edits))
+    valid_or_refused(SPECS["brecahad"], tmp_path)
+
+
+#: name -> how many files, how many of them hold labels.
+FILES = {
+    "ccmct": (33, 1), "ccmct-heael": (33, 1), "ccmct-mel": (33, 1), "cmc": (22, 1), "cmc-odael": (22, 1),
+    "cmc-mel": (22, 1), "midog21": (151, 1), "midog22": (355, 1), "midogpp": (505, 2), "tupac16-al": (1, 1),
+    "atnorm-br": (1, 1), "atnorm-md": (1, 1), "midog25-atypical": (0, 0), "omg-octo": (0, 0), "brecahad": (0, 0),
+    "brecahad-all": (0, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(SPECS))
+def test_each_can_be_fetched_or_says_how_to_get_it_by_hand(name):
+    spec = SPECS[name]
+    files, labels = spec.remote_files(), spec.remote_files(labels_only=True)
+    assert (len(files), len(labels)) == FILES[name]
+    assert files or "https://" in spec.by_hand
+    assert len({file.url for file in files}) == len(files)
+    assert all(file.url.startswith("https://") for file in files)
+    read = getattr(spec.cells, "path", "") or (*getattr(spec.cells, "tables", {"": ""}).values(),)[0]
+    fetched = [file.path for file in labels]
+    assert not files or any(read == path or read.startswith(f"{path}/") for path in fetched) or spec.by_hand
+
+
+def test_labellings_of_the_same_slides_share_a_folder():
+    for family, members in (("ccmct", 3), ("cmc", 3), ("brecahad", 2)):
+        sharing = [spec for spec in SPECS.values() if spec.folder == family]
+        assert len(sharing) == members
+        assert len({frozenset(f.path for f in spec.remote_files() if f.holds == "images") for spec in sharing}) == 1
+
+
+@pytest.mark.parametrize("name", ["ccmct", "cmc"])
+def test_every_test_slide_is_fetched(name):
+    assert {f"WSI/{slide}" for slide in SPECS[name].test_slides} <= {file.path for file in SPECS[name].remote_files()}
+
+
+@pytest.mark.shared
+def test_the_label_files_at_hand_are_those_that_would_be_fetched(shared_data):
+    spec, folder = SPECS["midogpp"], shared_data / "annotations"
+    labels = spec.remote_files(labels_only=True)
+    assert [storage.content_ids([folder / file.path])[0] for file in labels] == [file.sha256 for file in labels]
+    assert [(folder / file.path).stat().st_size for file in labels] == [file.size for file in labels]
+    document = json.loads((folder / "MIDOG++.json").read_text())
+    labelled = {annotation["image_id"] for annotation in document["annotations"]}
+    images = {f"images/{image['file_name']}" for image in document["images"] if image["id"] in labelled}
+    assert images == {file.path for file in spec.remote_files() if file.holds == "images"}
+    [table] = importlib.import_module("mitozoo_plugin_ami_br").AMI_BR.remote_files(labels_only=True)
+    assert storage.content_id(shared_data / "ami-br" / table.path) == table.sha256

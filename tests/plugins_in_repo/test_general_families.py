@@ -29,10 +29,10 @@ def test_every_model_that_was_asked_for_is_there():
     asked = """ctranspath chief conch conch-v1-5 musk musk-single-scale plip quiltnet-b-32 quiltnet-b-16
         quiltnet-b-16-pmb biomedclip clip-vit-b-32 clip-vit-b-16 clip-vit-l-14 keep exaonepath retccl ciga-simclr
         hipt-vit256 pathodino pathoduet phaet mascaret dinov2-vits14 dinov2-vitb14 dinov2-vitl14 dinov2-vitg14
-        dinov3-vits16 dinov3-vitb16 dinov3-vitl16 dinov3-vith16plus dinov3-vits16-mean dinov3-vitb16-mean
-        dinov3-vitl16-mean dinov3-vith16plus-mean mae-vitb16 mae-vitl16 mae-vith14 efficientnet-lite0 resnet50
-        resnet50-a1 vit-s-16-in21k vit-l-16-in21k vit-h-14-in21k swin-b-in22k convnext-b-in22k efficientnet-b0
-        densenet-121"""
+        dinov3-vits16 dinov3-vitb16 dinov3-vitl16 dinov3-vith16plus dinov3-vit7b16 dinov3-vits16-mean dinov3-vitb16-mean
+        dinov3-vitl16-mean dinov3-vith16plus-mean dinov3-vit7b16-mean mae-vitb16 mae-vitl16 mae-vith14
+        efficientnet-lite0 resnet50 resnet50-a1 vit-s-16-in21k vit-l-16-in21k vit-h-14-in21k swin-b-in22k convnext-b-in22k
+        efficientnet-b0 densenet-121"""
     assert sorted(SPECS) == sorted(asked.split())
 
 

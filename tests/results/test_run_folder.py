@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,14 @@ def test_a_row_comes_back_as_it_was(tmp_path):
     written = path.read_bytes()
     ROW.write(path)
     assert path.read_bytes() == written
+
+
+def test_what_lies_scattered_in_memory_is_written_in_its_order(tmp_path):
+    scattered = np.arange(6.0).reshape(3, 2).T[0]
+    dataclasses.replace(ROW, validation_scores=scattered, test_scores=scattered[::-1]).write(tmp_path / "r.safetensors")
+    back = read_row(tmp_path / "r.safetensors")
+    assert back.validation_scores.tolist() == [0, 2, 4]
+    assert back.test_scores.tolist() == [4, 2, 0]
 
 
 def test_the_fitted_head_lies_in_the_rows_file(tmp_path):

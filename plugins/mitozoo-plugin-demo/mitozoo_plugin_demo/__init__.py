@@ -34,6 +34,7 @@ DEMO = DatasetSpec(
     reference="README.md of mitozoo-plugin-demo",
     negatives_origin="rendered as pyknotic, apoptotic or hyperchromatic nuclei",
     labelled_by="the renderer; three simulated raters, one of whom dissents on three cells in ten",
+    voters=3,
 )
 
 

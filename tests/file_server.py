@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import re
 import threading
+import urllib.parse
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.close_connection = True
         with self.site.guard:
-            self.site.requests.append((self.path, self.headers.get("Range", "")))
-            acts = self.site.acts.get(self.path.partition("?")[0], [status(404)])
+            path = urllib.parse.unquote(self.path)
+            self.site.requests.append((path, self.headers.get("Range", "")))
+            acts = self.site.acts.get(path, [status(404)])
             probing = self.headers.get("Range") == "bytes=0-0"  # what asks for a size uses up no act
             act = acts[0] if len(acts) == 1 or probing else acts.pop(0)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):

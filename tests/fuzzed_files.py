@@ -1,7 +1,8 @@
-"""What all fuzzed readers have in common: how a label file is mutated, and what may come of it."""
+"""What all fuzzed readers have in common: how many label files are mutated, how, and what may come of it."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 
     from mitozoo.plugins.specs import DatasetSpec
 
-FUZZED = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+#: Mutated label files, of all readers together; `make fuzz` asks for 10,000.
+FILES = int(os.environ.get("MITOZOO_FUZZED_FILES", "1040"))
+TESTS = 13  # how many tests share them
+FUZZED = settings(
+    max_examples=-(-FILES // TESTS), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 NUMBERS = st.integers(-5, 20) | st.integers(-(2**62), 2**62) | st.floats()
 #: What JSON can hold in a field's place.
@@ -44,6 +50,7 @@ def valid_or_refused(spec: DatasetSpec, folder: Path) -> None:
         assert len(refusal.splitlines()) == 1
         return
     assert cells.table["cell_id"].is_unique
+    assert cells.table["cell_id"].tolist() == sorted(cells.table["cell_id"])
     assert set(cells.labels) == {0, 1}
     assert (cells.table["slide"] != "").all()
     assert (cells.table["group"] != "").all()
