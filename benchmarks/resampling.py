@@ -1,4 +1,4 @@
-"""Which is faster at resampling windows: PIL in threads, or the batched arithmetic on a device; equal bytes checked first.
+"""Which resamples windows faster, PIL in threads or the batched arithmetic on a device; equal bytes checked first.
 
 python benchmarks/resampling.py [--device cpu] [--windows 64] [--rounds 5]
 """

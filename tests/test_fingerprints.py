@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from typing import get_args
+
 import pytest
 from script_files import REPOSITORY, load_script
+
+from mitozoo.errors import SpecError
+from mitozoo.plugins.registry import load_registry
+from mitozoo.plugins.sources import Checkpoint, PackagedWeights, Source, TimmHub, TransformersHub
+from mitozoo.plugins.specs import Interpolation, Pooling, Resize
 
 fingerprints = load_script(".ci/fingerprints.py")
 REGENERATE = "then keep the new fingerprints: python .ci/fingerprints.py --write"
@@ -41,6 +51,69 @@ def test_every_plugin_with_models_is_looked_at(now):
     }
     bridge = {"mitozoo-plugin-slide2vec"}  # offers nothing where slide2vec is not installed
     assert {name.partition("/")[0] for name in now} == offering - bridge
+
+
+WORDS = {"pooling": Pooling, "resize": Resize, "interpolation": Interpolation}
+
+
+def other_values(name: str, value: object) -> list[object]:
+    """Return what could stand in a field's place by mistake."""
+    if name in WORDS:
+        return [word for word in get_args(WORDS[name]) if word != value]
+    if name == "mapping":
+        return [{"names": "order", "order": "names"}[value]]
+    if name in ("revision", "sha256"):
+        return ["0" * (40 if name == "revision" else 64)]
+    if name == "output":
+        return ["pooler_output", "encode_image"]
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int | float):
+        return [value + 1, value - 1, value + 0.01]
+    if isinstance(value, str):
+        return [f"{value}x", "timm:another"]
+    if isinstance(value, Mapping):
+        return [{**value, "x": "y"}, dict(list(value.items())[1:])]
+    if isinstance(value, tuple):
+        return [(*value, "x"), (*value[:-1], value[-1] * 0.99) if value and isinstance(value[-1], float) else ()]
+    return ["another", 0.7]
+
+
+def with_another(name: str, record):
+    """Yield copies of a record with another value in one field, as far as the record itself does not refuse it."""
+    for value in other_values(name, getattr(record, name)):
+        try:
+            other = dataclasses.replace(record, **{name: value})
+        except (SpecError, TypeError):
+            continue
+        if getattr(other, name) != getattr(record, name):
+            yield other
+
+
+def test_a_change_of_any_field_that_can_change_a_feature_changes_the_kept_fingerprint(golden):
+    """What no source outside states (antialias, arguments, renaming, ...) cannot be edited unseen either."""
+    changes: Counter[tuple[str, str]] = Counter()
+    for one in load_registry().models:
+        if one.qualified_name not in golden:
+            continue
+        spec, kept = one.spec, golden[one.qualified_name][1]
+        assert spec.fingerprint() == kept
+        for part in ("preprocessing", "load"):
+            record = getattr(spec, part)
+            if part == "load" and not isinstance(record, Source):
+                continue  # a function: its module's text is what counts
+            for name in record.fingerprinted or [field.name for field in dataclasses.fields(record)]:
+                for other in with_another(name, record):
+                    changes[part, name] += 1
+                    assert dataclasses.replace(spec, **{part: other}).fingerprint() != kept, (spec.name, part, name)
+        for name in ("embed_dim", "pooling", "prefix_tokens"):
+            for other in with_another(name, spec):
+                changes["", name] += 1
+                assert other.fingerprint() != kept, (spec.name, name)
+    assert changes.total() > 1000
+    kinds = (Checkpoint, PackagedWeights, TimmHub, TransformersHub)
+    fields = {field.name for kind in kinds for field in dataclasses.fields(kind)}
+    assert fields == {name for part, name in changes if part == "load"}
 
 
 KEPT = {"p/a": (1, "aa"), "p/b": (1, "bb"), "q/c": (2, "cc")}

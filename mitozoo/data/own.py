@@ -89,6 +89,7 @@ def own_dataset(path: Path) -> DatasetSpec:
         reference=path.name,
         negatives_origin="not stated",
         labelled_by="not stated",
+        by_hand="it is your own",
     )
 
 

@@ -19,10 +19,10 @@ Labels = npt.NDArray[np.int8]
 Groups = npt.NDArray[np.str_]
 
 FALLBACK_INNER_FOLDS = (5, 3, 2)
-#: Kinds of protocol that train a network, once: the first inner fold alone validates.
-TRAINING_KINDS = frozenset({"end-to-end", "lora", "last-blocks"})
+#: Kinds of protocol that train a network, and so but once: the first inner fold alone validates.
+TRAINING_KINDS = frozenset({"end-to-end", "lora", "last-blocks", "ammeling2026-tuning"})
 #: Kinds that hold out nothing: they repeat a study which chose nothing by groups, and its threshold is 0.5.
-UNVALIDATED_KINDS = frozenset({"ammeling2026-probe"})
+UNVALIDATED_KINDS = frozenset({"ammeling2026-probe", "ammeling2026-tuning"})
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
 MAX_REDIRECTS = 10
-_TIMEOUT = httpx2.Timeout(60.0, connect=30.0, pool=None)
+_TIMEOUT = httpx2.Timeout(30.0, pool=None)  # Ctrl-C waits as long for a line that has gone silent
 _REASONS = {
     401: "it is given to those only who have signed in",
     403: "the server does not give it to everybody",

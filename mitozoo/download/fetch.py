@@ -135,7 +135,8 @@ class _Work:
             self.downloader.stopped.set()
             raise
         except DownloadError as error:
-            hint = error.hint or f"Fetch it in a browser, put it at {self.plan.folder / file.path}, and run this again."
+            how = "unpack it to" if file.archive else "put it at"
+            hint = error.hint or f"Fetch it in a browser, {how} {self.plan.folder / file.path}, and run this again."
             told = error if error.hint else DownloadError(error.message, hint=hint)
             self.failures.append(told)
             self.listener.failed(file, told)

@@ -49,7 +49,7 @@ class Partial:
         path: where they lie; beside it, a small file holds the promise.
         promise: of the answer that they came from.
         length: how many there are.
-        resumed: whether some came in an earlier answer.
+        resumed: whether they came in more than one answer.
     """
 
     def __init__(self, path: Path, url: str) -> None:

@@ -140,19 +140,22 @@ def make_plan(
 
 
 class _Asking:
-    """Asks for sizes, until one server cannot be reached: then there is no use in waiting for the others."""
+    """Asks for sizes, until some were asked for in vain: then there is no use in waiting for the others."""
+
+    MOST_IN_VAIN = 3
 
     def __init__(self, downloader: Downloader) -> None:
         self.downloader = downloader
-        self.in_vain = False
+        self.in_vain = 0
 
     def size(self, step: Step) -> int | None:
-        if step.size is not None or step.verified or (step.there and step.file.archive) or self.in_vain:
+        known = step.size is not None or step.verified or (step.there and step.file.archive)
+        if known or self.in_vain >= self.MOST_IN_VAIN:
             return step.size
         try:
             return self.downloader.size(step.file)
         except (DownloadError, StoppedError):  # the fetch itself will tell why
-            self.in_vain = True
+            self.in_vain += 1
             return None
 
 
@@ -165,6 +168,8 @@ def _step(folder: Path, file: RemoteFile, manifest: Manifest) -> Step:
     if path.is_dir() != bool(file.archive):
         raise _differs(f"{path} is a folder" if path.is_dir() else f"{path} is a file, and should be a folder")
     if entry is not None:
+        if file.sha256 and entry.sha256 != file.sha256:
+            raise _differs(f"{path} is as it was fetched, and another version is published by now")
         if problem := manifest.problem(file.path, contents=True):
             raise _differs(problem)
         return Step(file, there=True, verified=True, size=size)

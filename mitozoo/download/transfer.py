@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from mitozoo.download.answers import answer_to, content_range, new_client, promise_of, require_plain
-from mitozoo.download.partial import Partial
+from mitozoo.download.partial import Partial, Promise
 from mitozoo.download.patience import PassingError, Patience
 from mitozoo.errors import DownloadError
 
@@ -77,17 +77,17 @@ class Downloader:
             StoppedError: see `stopped`.
         """
         partial = Partial(path, file.url)
-        while True:
-            resumed = partial.resumed
-            self._patiently(
-                file.url, lambda: self._go_on(file, partial, advance), lambda: partial.length, self.patience
-            )
-            problem = _problem(file, partial)
-            if problem is None:
-                return partial
-            if not resumed:
-                raise _refusal(partial, advance, problem)
-            _start_anew(partial, advance)  # the older part may have been damaged: once more, from the start
+        self._bring(file, partial, advance)
+        if partial.resumed and _problem(file, partial):  # its beginning may be damaged, or another file's: once more
+            _start_anew(partial, advance)
+            self._bring(file, partial, advance)
+        if problem := _problem(file, partial):
+            raise _refusal(partial, advance, problem)
+        return partial
+
+    def _bring(self, file: RemoteFile, partial: Partial, advance: Advance) -> None:
+        """Ask until all bytes are there, right or wrong."""
+        self._patiently(file.url, lambda: self._go_on(file, partial, advance), lambda: partial.length, self.patience)
 
     def _patiently(self, url: str, ask: Callable[[], T], progress: Callable[[], int], patience: Patience) -> T:
         failures = 0
@@ -120,14 +120,15 @@ class Downloader:
             self._take(response, file, partial, advance)
 
     def _take(self, response: httpx2.Response, file: RemoteFile, partial: Partial, advance: Advance) -> None:
-        require_plain(response, file.url, file.path)
         promise = promise_of(response, file.url)
-        if response.status_code != 200 and not _continues(response, partial):
+        if response.status_code != 200 and not _continues(response, promise, partial):
             _start_anew(partial, advance)
             raise PassingError("the server went on with another part or another file than the one begun")
+        require_plain(response, file.url, file.path)
         if response.status_code == 200 and partial.length:  # it ignores ranges, or the file is another one by now
             _start_anew(partial, advance)
         if partial.length:  # what the first answer told of the whole file holds on
+            partial.resumed = True
             promise = dataclasses.replace(partial.promise, size=promise.size or partial.promise.size)
         size = promise.size
         if file.size is not None and size is not None and size != file.size:
@@ -146,14 +147,17 @@ class Downloader:
             raise PassingError(f"it ended after {partial.length:,} of {most:,} bytes")
 
 
-def _continues(response: httpx2.Response, partial: Partial) -> bool:
+def _continues(response: httpx2.Response, promise: Promise, partial: Partial) -> bool:
     """Tell whether a partial answer goes on exactly where the bytes at hand end, with the same file."""
-    told, promise = content_range(response), partial.promise
+    told, before = content_range(response), partial.promise
     if response.status_code != 206 or told is None or told[0] != partial.length:
         return False
-    etag = response.headers.get("ETag", "").strip()
-    same_size = promise.size is None or told[1] is None or told[1] == promise.size
-    return same_size and (not partial.length or not etag or not promise.etag or etag == promise.etag)
+    if not partial.length:
+        return True
+    if before.etag:  # which a partial answer must repeat
+        return promise.etag == before.etag
+    same_date = not promise.validator or promise.validator == before.validator
+    return same_date and (promise.size is None or before.size is None or promise.size == before.size)
 
 
 def _refusal(partial: Partial, advance: Advance, problem: str) -> DownloadError:

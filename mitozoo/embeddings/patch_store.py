@@ -112,7 +112,8 @@ def store_patches(
             if total:
                 needed = total * 3 * side * side + len(absent) * OVERHEAD_BYTES
                 require_room(folder, needed, "the patch store")
-                on_note(f"the patch store will take {needed / 1e9:.2f} GB in {folder}")
+                size = f"{needed / 1e9:.1f} GB" if needed >= 1e9 else f"{needed / 1e6:.0f} MB"
+                on_note(f"the patch store will take {size} in {folder}")
             for path, rows in absent:
                 shutil.rmtree(path, ignore_errors=True)  # what was damaged
                 with storage.write_folder_whole(path) as unfinished:

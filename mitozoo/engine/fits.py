@@ -11,7 +11,7 @@ import numpy as np
 from mitozoo.engine.embed import embed_with
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
 from mitozoo.errors import ProtocolError
-from mitozoo.protocols.heads import HEAD_FITS
+from mitozoo.protocols.kinds import HEAD_FITS, TRAINING_FITS
 from mitozoo.results.row import DONE, Axes, ResultRow, Rows
 
 if TYPE_CHECKING:
@@ -220,14 +220,13 @@ class TrainingFitter:
         self, rows: Sequence[Axes], train: Rows, test: Rows, number: int, of: int, advance: Advance
     ) -> list[ResultRow]:
         """Train one network."""
-        from mitozoo.protocols.fine_tune import fit_network
 
         def on_epoch(done: int, total: int) -> None:
             advance(number * total + done, of * total)
 
         fit, scored = rows[0].fit, np.concatenate(self.copies.tested(rows, test))
         labels = self.conditions.trained_labels(self.labels, fit.seed)
-        prediction = fit_network(
+        prediction = TRAINING_FITS[self.protocol.kind](
             self.protocol, self.subject.load, self.patches, labels, self.groups, train, scored, seed=fit.seed,
             device=self.device, precision=self.precision, checkpoint=self.folder.checkpoint(fit), on_progress=on_epoch,
         )  # fmt: skip

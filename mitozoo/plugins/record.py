@@ -108,12 +108,18 @@ def reference(function: Callable[..., Any]) -> str:
     return f"{function.__module__}:{function.__qualname__}"
 
 
+_PLAIN = frozenset((str, int, bool, type(None)))
+
+
 def _freeze(value: object, where: str) -> object:
     """Return the value deeply frozen; refuse at once what could not become JSON, or not be told apart in it."""
+    if type(value) in _PLAIN:  # most values by far; whoever lists datasets waits for all of them
+        return value
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             raise SpecError(f"{where} must have text for keys, not {list(value)!r}")
-        return FrozenMapping({key: _freeze(item, f"{where}[{key!r}]") for key, item in value.items()})
+        items = value.items()
+        return FrozenMapping({k: v if type(v) in _PLAIN else _freeze(v, f"{where}[{k!r}]") for k, v in items})
     if isinstance(value, list | tuple):
         return tuple(_freeze(item, where) for item in value)
     if isinstance(value, float) and not math.isfinite(value):

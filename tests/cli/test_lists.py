@@ -33,8 +33,21 @@ def run(*arguments: str, site: Path) -> tuple[str, str]:
 def test_models_table(site):
     stdout, stderr = run("models", site=site)
     header, line = stdout.splitlines()
-    assert header.split() == ["MODEL", "DIM", "POOLING", "INPUT", "TRAINED", "AT", "LICENSE", "PLUGIN", "MARKS", "TITLE"]
-    assert " ".join(line.split()) == "toy 512 gap 224 px 0.5 um/px Apache-2.0 mitozoo-plugin-toy gated A toy in two lines"
+    assert header.split() == [
+        "MODEL",
+        "DIM",
+        "POOLING",
+        "INPUT",
+        "TRAINED",
+        "AT",
+        "LICENSE",
+        "PLUGIN",
+        "MARKS",
+        "TITLE",
+    ]
+    assert (
+        " ".join(line.split()) == "toy 512 gap 224 px 0.5 um/px Apache-2.0 mitozoo-plugin-toy gated A toy in two lines"
+    )
     assert line.index("512") == header.index("DIM")
     assert stderr == "1 plugin does not work: bad (see why: mitozoo plugins)\n"
 

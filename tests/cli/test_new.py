@@ -1,4 +1,4 @@
-"""`mitozoo new model`: what it writes, what it refuses, and that the plugins of this repository look the same."""
+"""`mitozoo new`: what it writes, what it refuses, and that the plugins of this repository look the same."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from pathlib import Path
 import pytest
 from tiny_distributions import run_mitozoo
 
-from mitozoo.cli.new import render_model
+from mitozoo.cli.new import render_dataset, render_model
 from mitozoo.errors import MitozooError
-from mitozoo.plugins.specs import ModelSpec
+from mitozoo.plugins.specs import DatasetSpec, ModelSpec
 
 REPOSITORY = Path(__file__).parents[2]
+RENDER = {"model": render_model, "dataset": render_dataset}
 PLUGINS = sorted(path.parent for path in (REPOSITORY / "plugins").glob("*/pyproject.toml"))
 
 
-def test_it_writes_four_files_and_says_what_is_next(tmp_path):
-    done = run_mitozoo("new", "model", "acme-vit", "--into", str(tmp_path / "work"))
+@pytest.mark.parametrize("kind", RENDER)
+def test_it_writes_four_files_and_says_what_is_next(tmp_path, kind):
+    done = run_mitozoo("new", kind, "acme-vit", "--into", str(tmp_path / "work"))
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "work" / "mitozoo-plugin-acme-vit"
-    assert {path.name for path in folder.iterdir()} == set(render_model("acme-vit"))
+    assert {path.name for path in folder.iterdir()} == set(RENDER[kind]("acme-vit"))
     assert [path.name for path in (tmp_path / "work").iterdir()] == [folder.name]  # nothing unfinished is left
     assert f"wrote {folder}" in done.stdout
     assert "mitozoo check acme-vit" in done.stderr
@@ -45,17 +47,21 @@ def test_it_never_overwrites(tmp_path, obstacle):
         assert [path.name for path in there.iterdir()] == ["mine.py"]
 
 
-def test_a_name_that_somebody_has_is_refused(tmp_path):
-    done = run_mitozoo("new", "model", "resnet50", cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("kind", "name", "owner"), [("model", "resnet50", "imagenet"), ("dataset", "midog21", "midog")]
+)
+def test_a_name_that_somebody_has_is_refused(tmp_path, kind, name, owner):
+    done = run_mitozoo("new", kind, name, cwd=tmp_path)
     assert done.returncode == 2
-    assert "'resnet50' is the name of a model already, of mitozoo-plugin-imagenet" in done.stderr
+    assert f"'{name}' is the name of a {kind} already, of mitozoo-plugin-{owner}" in done.stderr
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["", "My-Model", "a b", "../up", "-x", "x-", "a--b", "é", "a/b", "x\n", "$name"])
 def test_names_that_cannot_be_are_refused(name):
-    with pytest.raises(MitozooError, match="cannot be a model's name"):
-        render_model(name)
+    for kind, render in RENDER.items():
+        with pytest.raises(MitozooError, match=f"cannot be a {kind}'s name"):
+            render(name)
 
 
 def test_a_likely_name_is_offered():
@@ -64,9 +70,10 @@ def test_a_likely_name_is_offered():
     assert "Did you mean 'my-model'?" in str(error.value)
 
 
+@pytest.mark.parametrize("kind", RENDER)
 @pytest.mark.parametrize("name", ["acme", "acme-vit", "dino-v2.1", "3d_net", "import", "load"])
-def test_what_is_written_is_a_valid_plugin(name):
-    files = render_model(name)
+def test_what_is_written_is_a_valid_plugin(kind, name):
+    files = RENDER[kind](name)
     assert not [path for path, text in files.items() if re.search(r"\$\w", text)]  # every word was filled in
     project = tomllib.loads(files["pyproject.toml"])
     [(entry_point, module)] = project["project"]["entry-points"]["mitozoo.v1"].items()
@@ -75,8 +82,8 @@ def test_what_is_written_is_a_valid_plugin(name):
     assert project["project"]["name"] == f"mitozoo-plugin-{entry_point}"
     names: dict = {"__name__": module}
     exec(compile(files[f"{module}.py"], module, "exec"), names)
-    [spec] = names["mitozoo_models"]()
-    assert isinstance(spec, ModelSpec)
+    [spec] = names[f"mitozoo_{kind}s"]()
+    assert isinstance(spec, {"model": ModelSpec, "dataset": DatasetSpec}[kind])
     assert spec.name == name
     compile(files["test_plugin.py"], "test_plugin.py", "exec")
     assert len(files["README.md"].splitlines()) == 5
@@ -85,7 +92,9 @@ def test_what_is_written_is_a_valid_plugin(name):
 @pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
 def test_plugins_here_look_like_what_a_stranger_gets(folder):
     """One truth: what the template fixes is the same in every plugin of this repository."""
-    template = tomllib.loads(render_model(folder.name.removeprefix("mitozoo-plugin-"))["pyproject.toml"])
+    name = folder.name.removeprefix("mitozoo-plugin-")
+    [written] = {render(name)["pyproject.toml"] for render in RENDER.values()}  # the same for a model and a dataset
+    template = tomllib.loads(written)
     here = tomllib.loads((folder / "pyproject.toml").read_text())
     assert here["build-system"] == template["build-system"]
     assert set(here) <= {*template, "tool"}
@@ -100,3 +109,19 @@ def test_plugins_here_look_like_what_a_stranger_gets(folder):
 
 def test_there_are_plugins_to_compare():
     assert {"mitozoo-plugin-imagenet", "mitozoo-plugin-demo"} <= {folder.name for folder in PLUGINS}
+
+
+def test_a_new_dataset_passes_its_checks_at_once(tmp_path, monkeypatch):
+    for path, text in render_dataset("acme-cells").items():
+        (tmp_path / path).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("MITOZOO_HOME", str(tmp_path / "home"))
+    from mitozoo.data.cells import read_cells, select_data_folder
+    from mitozoo.testing import check_plugin
+
+    report = check_plugin("mitozoo_plugin_acme_cells")
+    assert report.passed, str(report)
+    assert {finding.what for finding in report.having("WARN")} == {"entry point", "reference"}
+    spec = __import__("mitozoo_plugin_acme_cells").DATASET
+    cells = read_cells(spec, select_data_folder(spec, None))
+    assert (len(cells), int(cells.labels.sum()), len(set(cells.groups))) == (120, 40, 5)

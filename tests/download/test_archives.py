@@ -291,7 +291,7 @@ def test_a_disk_that_cannot_be_written_to_is_not_the_archives_fault(tmp_path):
 
 
 NAMES = st.text("ab./\\:A\0 ~é", min_size=1, max_size=12)
-QUIET = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUIET = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @given(names=st.lists(NAMES, min_size=1, max_size=4), kind=st.sampled_from(["zip", "tar"]), strip=st.integers(0, 2))

@@ -21,6 +21,7 @@ from file_server import chunked, claims, hangs_up, redirect, status, whole
 
 from mitozoo import storage
 from mitozoo.data.cells import select_data_folder
+from mitozoo.data.describe import describe_dataset
 from mitozoo.download.dataset import fetch_dataset, plan_dataset
 from mitozoo.download.fetch import LOCK, Listener, locked
 from mitozoo.download.folder import own_folder, published_bytes
@@ -147,7 +148,7 @@ def test_servers_that_cannot_be_reached_are_not_waited_for_one_by_one(site, spec
         site.play(f"/files/{name}1", hangs_up)
     plan = plan_dataset(spec, tmp_path / "data", downloader, jobs=1)
     assert (plan.untold, plan.bytes_to_fetch) == (6, len(LABELS))
-    assert len(waits) == 2
+    assert len(waits) == 2 * 3
 
 
 def test_one_bad_file_does_not_keep_the_others(site, get, tmp_path):
@@ -396,6 +397,37 @@ def test_an_archive_becomes_a_folder_and_is_verified_by_its_files(site, get, arc
     shutil.rmtree(tmp_path / "data" / "slides")
     get(archived)
     assert contents(tmp_path / "data") == EXPECTED
+
+
+def test_archives_of_the_published_repositories_become_what_the_plugins_read(site, get, tmp_path):
+    import mitozoo_plugin_atnorm
+    import mitozoo_plugin_tupac16_al
+
+    def served(spec, name: str, files: dict[str, bytes]):
+        content = zipped(tmp_path / "repository.zip", {f"{name}/{path}": data for path, data in files.items()})
+        url = site.play(f"/{name}.zip", whole(content))
+        return dataclasses.replace(spec, files=[dataclasses.replace(spec.files[0], url=url)])
+
+    tables = {
+        f"TUPAC_AL/{kind}_ground_truth/01/0{n}.csv": b"5,6\n" for kind in ("mitoses", "nonmitoses") for n in (1, 2)
+    }
+    tupac = served(mitozoo_plugin_tupac16_al.TUPAC16_AL, "TUPAC16-e9ba", tables | {"README.md": b"x", "a:b": b"x"})
+    get(tupac, folder=own_folder(tupac))
+    assert describe_dataset(tupac, select_data_folder(tupac, None))["classes"]["positive"] == 2
+
+    patches = {f"AtNorM-Br/{label}/1.png": b"png" for label in ("Atypical", "Normal")}
+    litter = {"AtNorM-Br/.DS_Store": b"x", "AtNorM-MD/Normal/1.png": b"x", "__MACOSX/AtNorM-Br/._1.png": b"x"}
+    atnorm = served(mitozoo_plugin_atnorm.ATNORM_BR, "AMi-Br_Benchmark-3acf", patches | litter)
+    get(atnorm, folder=own_folder(atnorm), labels_only=True)  # the folders of its patches are its labels
+    assert describe_dataset(atnorm, select_data_folder(atnorm, None))["classes"]["positive"] == 1
+    assert contents(own_folder(atnorm)) == patches
+
+
+def test_another_version_by_now_is_told(get, spec):
+    get(labels_only=True)
+    newer = dataclasses.replace(spec, files=[dataclasses.replace(spec.files[0], sha256="0" * 64)])
+    with pytest.raises(DataError, match=r"cells\.csv is as it was fetched, and another version is published by now"):
+        get(newer)
 
 
 def test_an_archive_that_was_unpacked_by_hand_is_taken_as_it_is(site, get, archived, tmp_path):

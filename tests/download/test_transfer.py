@@ -109,6 +109,17 @@ def test_a_changed_file_is_never_mixed_even_where_the_server_forgets_to_compare(
     assert take(whole(CONTENT, cut_after=300_000), forgetful) == other
 
 
+@pytest.mark.parametrize("first", [{"etag": '"1"'}, {"etag": None, "Last_Modified": "Sat, 21 Nov 2020 10:00:00 GMT"}])
+def test_an_answer_that_names_another_version_is_not_taken(take, first):
+    other = bytes(len(CONTENT))
+
+    def forgetful(handler):
+        del handler.headers["If-Range"]
+        whole(other, etag=None, Last_Modified="Sun, 22 Nov 2020 10:00:00 GMT")(handler)
+
+    assert take(whole(CONTENT, cut_after=300_000, **first), forgetful) == other
+
+
 def test_another_part_than_the_one_asked_for_is_not_taken(take):
     def wrong_part(handler):
         named = {"Content-Range": f"bytes 10-{len(CONTENT) - 1}/{len(CONTENT)}", "Content-Length": len(CONTENT) - 10}
@@ -119,7 +130,8 @@ def test_another_part_than_the_one_asked_for_is_not_taken(take):
 
 
 def test_a_range_that_cannot_be_had_begins_anew(take):
-    assert take(whole(CONTENT, cut_after=300_000), status(416, Content_Range="bytes */10"), whole(CONTENT)) == CONTENT
+    short = status(416, b"<html>", Content_Range="bytes */10", Content_Type="text/html")
+    assert take(whole(CONTENT, cut_after=300_000), short, whole(CONTENT)) == CONTENT
 
 
 @pytest.mark.parametrize("code", [408, 425, 429, 500, 502, 503, 504])
@@ -212,6 +224,14 @@ def test_wrong_bytes_are_refused_and_nothing_is_kept(take, nothing_kept, waits):
         take(whole(wrong), size=len(CONTENT), md5=MD5)
     assert "nothing was kept" in caught.value.hint
     assert waits == []
+
+
+def test_parts_that_do_not_make_the_file_are_fetched_once_more_and_then_refused(site, take, nothing_kept):
+    wrong = whole(CONTENT[:-1] + b"!", etag='"1"')
+    begun = whole(CONTENT, etag='"1"', cut_after=5000)
+    with pytest.raises(DownloadError, match="its sha256 is"):
+        take(begun, wrong, sha256=SHA256)
+    assert ranges(site) == ["", "bytes=5000-", ""]
 
 
 def test_a_damaged_beginning_is_fetched_once_more(site, take, tmp_path):

@@ -106,12 +106,35 @@ def test_every_protocol_runs_on_demo(models, tmp_path, protocol):
         assert not any("blocks.0" in name for name in fitted)
 
 
+@pytest.mark.parametrize("split", ["random", "grouped-draws"])
+@pytest.mark.parametrize("kind", ["probe", "tuning"])
+def test_the_released_protocols_run_on_their_own_split_and_on_its_grouped_twin(
+    models, tmp_path, kind, split, monkeypatch
+):
+    from mitozoo.protocols.ammeling2026 import AS_RELEASED, Ammeling2026Probe
+    from mitozoo.protocols.ammeling2026_tuning import Ammeling2026Tuning
+
+    given = {"name": "released", "version": 1, "title": "", **AS_RELEASED, "split": split, "outer_folds": 2}
+    made = Ammeling2026Probe(**given) if kind == "probe" else Ammeling2026Tuning(**given, epochs=1, pseudo_epoch=32)
+    monkeypatch.setitem(PRESETS, "released", made)
+    document = checked(
+        mitozoo.evaluate(
+            models("transformer"), "demo", protocol="released", limit=200, fractions=(1, 0.5), out=tmp_path
+        )
+    ).document
+    assert len(document["scores"]) == 4
+    assert any("THIS SPLIT LEAKS" in mark for mark in document["marks"]) == (split == "random")
+    assert {entry["threshold"] for entry in document["scores"]} == {0.5}
+    trained = document["scores"][0]
+    assert trained["selected"]["cells_fitted"] == trained["n_train"] - int(0.2 * trained["n_train"])
+
+
 @pytest.mark.parametrize("protocol", ["knn", "simpleshot"])
 def test_seeds_that_draw_the_same_cells_are_equal_and_fitted_once(models, tmp_path, protocol, monkeypatch):
-    from mitozoo.protocols import heads
+    from mitozoo.protocols import kinds
 
-    calls, real = [], heads.HEAD_FITS[protocol]
-    monkeypatch.setitem(heads.HEAD_FITS, protocol, lambda *given, **named: (calls.append(1), real(*given, **named))[1])
+    calls, real = [], kinds.HEAD_FITS[protocol]
+    monkeypatch.setitem(kinds.HEAD_FITS, protocol, lambda *given, **named: (calls.append(1), real(*given, **named))[1])
     asked = {"protocol": protocol, "limit": 200, "folds": 1, "seeds": 5, "fractions": (1, 0.5), "out": tmp_path}
     result = checked(mitozoo.evaluate(models("transformer"), "demo", **asked))
     whole = [entry for entry in result.document["scores"] if entry["fraction"] == 1]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from mitozoo.protocols import augmentation
-from mitozoo.protocols.augmentation import MAX_SCALE, MAX_SHIFT, augment, random_motions
+from mitozoo.protocols.augmentation import MARGIN, MAX_SCALE, MAX_SHIFT, augment, random_motions
 
 SIDE = 65
 
@@ -41,10 +43,12 @@ def test_views_are_turned_mirrored_and_scaled_alike_in_all_directions():
     assert torch.histc(angles, 8, -torch.pi, torch.pi).min() > 1100  # 1,250 expected
 
 
-def test_a_marked_centre_is_seen_where_the_motion_puts_it():
-    images = torch.full((300, 3, SIDE, SIDE), 0.9)
-    images[:, :, 31:34, 31:34] = 0.1
-    views = augment(images, generator(3))
+@pytest.mark.parametrize("margin", [0, 9])
+def test_a_marked_centre_is_seen_where_the_motion_puts_it(margin):
+    images = torch.full((300, 3, SIDE + 2 * margin, SIDE + 2 * margin), 0.9)
+    images[:, :, margin + 31 : margin + 34, margin + 31 : margin + 34] = 0.1
+    views = augment(images, generator(3), SIDE)
+    assert views.shape[2:] == (SIDE, SIDE)
     expected = centres(random_motions(300, generator(3)))
     dark = (views.amax(dim=(1, 2, 3), keepdim=True) - views).mean(1).clamp(min=0).double()
     dark = torch.where(dark > 0.3, dark, 0.0)
@@ -52,6 +56,57 @@ def test_a_marked_centre_is_seen_where_the_motion_puts_it():
     seen = torch.stack([(dark * at).sum((1, 2)), (dark * at[:, None]).sum((1, 2))], 1) / dark.sum((1, 2))[:, None]
     assert (seen - expected).abs().max() < 2 / SIDE  # one pixel
     assert seen.abs().max() < 0.25
+
+
+def test_ten_thousand_views_with_tissue_around_keep_a_marked_pixel_inside_the_central_quarter():
+    side, margin = 24, 3
+    images = torch.ones(1000, 1, side + 2 * margin, side + 2 * margin)
+    images[:, :, 14:16, 14:16] = 0
+    random = generator(8)
+    outer = torch.ones(side, side, dtype=torch.bool)
+    outer[side // 4 : -(side // 4), side // 4 : -(side // 4)] = False
+    for _ in range(10):
+        views = augmentation._move(images, random_motions(1000, random), side)[:, 0]
+        assert (views.amin((1, 2)) < 0.5).all(), "the centre is not in sight"
+        assert (views[:, outer] > 0.99).all(), "the centre is seen far out"
+
+
+def test_what_shift_and_scale_bring_into_view_is_tissue(monkeypatch, no_stain):
+    """Upright views through the margin equal views of a field without end; without the margin they do not."""
+
+    def upright(count, generator):
+        motions = random_motions(count, generator)
+        scale = torch.linalg.det(motions[:, :, :2]).abs().sqrt()
+        matrices = scale[:, None, None] * torch.eye(2)
+        centres_at = torch.linalg.solve(motions[:, :, :2], motions[:, :, 2:])
+        return torch.cat([matrices, matrices @ centres_at], 2)
+
+    monkeypatch.setattr(augmentation, "random_motions", upright)
+    field = torch.rand(40, 3, 3 * SIDE, 3 * SIDE, generator=generator(4))
+
+    def view(margin):
+        kept = slice(SIDE - margin, 2 * SIDE + margin)
+        return augment(field[:, :, kept, kept], generator(5), SIDE)
+
+    torch.testing.assert_close(view(math.ceil(MARGIN * SIDE)), view(SIDE), atol=1e-4, rtol=0)
+    assert (view(0) - view(SIDE)).abs().amax() > 0.3
+
+
+def test_turned_views_mirror_only_the_tips_of_their_corners(no_stain):
+    field = torch.rand(60, 3, 3 * SIDE, 3 * SIDE, generator=generator(4))
+    margin = math.ceil(MARGIN * SIDE)
+    kept = slice(SIDE - margin, 2 * SIDE + margin)
+    differs = (augment(field[:, :, kept, kept], generator(5), SIDE) - augment(field, generator(5), SIDE)).abs() > 1e-3
+    share = differs.any(1).double().mean()
+    assert share < 0.04
+    bare = slice(SIDE, 2 * SIDE)
+    before = (augment(field[:, :, bare, bare], generator(5), SIDE) - augment(field, generator(5), SIDE)).abs() > 1e-3
+    assert before.any(1).double().mean() > 3 * share
+
+
+def test_without_a_margin_the_whole_image_is_seen():
+    images = torch.rand(8, 3, SIDE, SIDE, generator=generator(1))
+    assert torch.equal(augment(images, generator(5)), augment(images, generator(5), SIDE))
 
 
 def test_the_generator_alone_decides():
@@ -106,7 +161,8 @@ def test_white_stays_white_without_a_change_of_light(monkeypatch):
     torch.testing.assert_close(augmentation._restain(white, generator()), white, atol=1e-6, rtol=0)
 
 
-def test_the_recipe_is_that_of_version_one():
+def test_the_recipe_is_that_of_version_two():
     """Strengths are no parameters: to change one is to raise the version of every protocol that trains."""
-    strengths = (MAX_SHIFT, MAX_SCALE, augmentation.STAIN_STRENGTH, augmentation.BRIGHTNESS)
-    assert strengths == (1 / 16, 0.1, 0.1, 0.1)
+    strengths = (MAX_SHIFT, MAX_SCALE, augmentation.STAIN_STRENGTH, augmentation.BRIGHTNESS, MARGIN)
+    assert strengths == (1 / 16, 0.1, 0.1, 0.1, 1 / 8)
+    assert (1 + MAX_SCALE) * (1 + 2 * MAX_SHIFT) < 1 + 2 * MARGIN

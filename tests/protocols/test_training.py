@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
-from tiny_training import PREPROCESSING, SPEC, Stopped, TinyNetwork, cells, fit, load, protocol, same, stop_after
+from tiny_training import PREPROCESSING, SIZE, SPEC, Stopped, TinyNetwork, cells, fit, load, protocol, same, stop_after
 
 from mitozoo.data.splits import draw, inner_folds
 from mitozoo.errors import ModelError
@@ -65,6 +65,28 @@ def test_training_leaves_the_global_random_state_alone(tmp_path):
     before = torch.get_rng_state()
     fit(tmp_path / "c.pt", epochs=1)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_tissue_around_a_patch_is_seen_in_training_alone(tmp_path):
+    """Scores are of the patches that a probe is shown, whatever is stored around them."""
+    patches, labels, _ = cells()
+    framed = {}
+    for name, value in (("white", 255), ("black", 0)):
+        framed[name] = np.full((len(patches), SIZE + 4, SIZE + 4, 3), value, dtype=np.uint8)
+        framed[name][:, 2:-2, 2:-2] = patches
+    made, trained = {}, {}
+    for name, stored in (("bare", patches), *framed.items()):
+        training = Training(
+            protocol(epochs=1), load, stored, labels, np.arange(52), np.arange(52, 60), seed=0, device="cpu",
+            precision="fp32",
+        )  # fmt: skip
+        training._start(3e-3)
+        made[name] = training.scores(np.arange(60))
+        training._train_epoch(0, 3e-3)
+        trained[name] = training.scores(np.arange(60))
+    assert np.array_equal(made["white"], made["bare"])
+    assert np.array_equal(made["black"], made["bare"])
+    assert not np.array_equal(trained["white"], trained["black"])
 
 
 # The best epoch

@@ -110,8 +110,8 @@ def _parquet_columns(path: Path) -> tuple[Columns, list[int]]:
             table = parquet.read_table(file)
             values = [["" if value is None else str(value) for value in column.to_pylist()] for column in table.columns]
     except (OSError, pa.ArrowException, ValueError) as error:
-        first_line = str(error).partition("\n")[0]
-        raise DataError(f"{path} cannot be read as Parquet: {first_line}") from error
+        why = str(error).partition("\n")[0]
+        raise DataError(f"{path} cannot be read as Parquet: {why}") from error
     return _columns(path, table.column_names, values), list(range(table.num_rows))
 
 

@@ -1,12 +1,16 @@
-"""Which function fits which kind of head on frozen embeddings; all take the same arguments."""
+"""Which function fits which kind of protocol."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from mitozoo.protocols.ammeling2026 import Ammeling2026Probe, fit_ammeling2026_probe
+from mitozoo.protocols.ammeling2026_tuning import Ammeling2026Tuning, fit_ammeling2026_tuning
+from mitozoo.protocols.fine_tune import EndToEnd, fit_network
 from mitozoo.protocols.knn import Knn, fit_knn
+from mitozoo.protocols.last_blocks import LastBlocks
 from mitozoo.protocols.linear_probe import LinearProbe, fit_linear_probe
+from mitozoo.protocols.lora import Lora
 from mitozoo.protocols.simpleshot import SimpleShot, fit_simpleshot
 
 if TYPE_CHECKING:
@@ -14,10 +18,17 @@ if TYPE_CHECKING:
 
     from mitozoo.protocols.prediction import Prediction
 
-#: kind -> fit(protocol, embeddings, labels, groups, train, test, *, device)
+#: Heads on frozen embeddings; all take the arguments of `fit_linear_probe`.
 HEAD_FITS: dict[str, Callable[..., Prediction]] = {
     LinearProbe.kind: fit_linear_probe,
     Knn.kind: fit_knn,
     SimpleShot.kind: fit_simpleshot,
     Ammeling2026Probe.kind: fit_ammeling2026_probe,
+}
+#: Trainings of networks; all take the arguments of `fit_network`.
+TRAINING_FITS: dict[str, Callable[..., Prediction]] = {
+    EndToEnd.kind: fit_network,
+    Lora.kind: fit_network,
+    LastBlocks.kind: fit_network,
+    Ammeling2026Tuning.kind: fit_ammeling2026_tuning,
 }

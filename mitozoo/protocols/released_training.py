@@ -1,0 +1,110 @@
+"""The training loop with the sampling, schedule, augmentation and choice of weights of a study's released code."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from mitozoo.protocols.training import SAMPLED_PREVALENCE, Rows, Training
+
+if TYPE_CHECKING:
+    from mitozoo.protocols.ammeling2026_tuning import Ammeling2026Tuning
+    from mitozoo.protocols.checkpoint import Progress
+
+CLIPPED_NORM = 0.1
+#: As torch's OneCycleLR has them where nothing is said.
+START_DIVISOR, END_DIVISOR = 25.0, 1e4
+HIGH_MOMENTUM, LOW_MOMENTUM = 0.95, 0.85
+
+
+class ReleasedTraining(Training):
+    """Trains as the released code does; see `Ammeling2026Tuning`.
+
+    Attributes:
+        lowest_epoch: the epoch with the lowest validation log loss, which may not be the tested one.
+    """
+
+    protocol: Ammeling2026Tuning
+
+    def __init__(self, protocol: Ammeling2026Tuning, *given: Any, groups: npt.NDArray[np.str_]) -> None:
+        super().__init__(protocol, *given)
+        self.groups, self.lowest_epoch = groups, 0
+        self.steps = protocol.pseudo_epoch // protocol.batch_size
+        self.prevalence = SAMPLED_PREVALENCE  # the sampler's prior is left in the scores
+        self.max_gradient_norm = CLIPPED_NORM if protocol.clipped else math.inf
+
+    def _goes_on(self, progress: Progress, learning_rate: float) -> bool:
+        self.lowest_epoch = progress.trial_epoch
+        if self.protocol.early_stopping:
+            return super()._goes_on(progress, learning_rate)
+        return progress.epoch < self.protocol.epochs and learning_rate not in progress.diverged
+
+    def _judge(self, progress: Progress, learning_rate: float) -> None:
+        if self.protocol.tested == "last":
+            progress.best = None  # so that this epoch's weights are kept whatever was before
+        super()._judge(progress, learning_rate)
+
+    def _balanced_order(self, random: np.random.Generator) -> Rows:
+        """Return a pseudo-epoch's rows: a group uniformly, then one of its cells of a class drawn by a fair coin.
+
+        Where a group has no cell of that class, it is one of the other.
+        """
+        names, membership = np.unique(self.groups[self.fitted], return_inverse=True)
+        labels = self.labels[self.fitted]
+        cells = [
+            [self.fitted[(membership == group) & (labels == label)] for label in (0, 1)] for group in range(len(names))
+        ]
+        count = self.steps * self.protocol.batch_size
+        drawn = zip(
+            random.integers(len(names), size=count), random.integers(2, size=count), random.random(count), strict=True
+        )
+        rows = np.empty(count, dtype=np.int64)
+        for place, (group, label, where) in enumerate(drawn):
+            candidates = cells[group][label] if len(cells[group][label]) else cells[group][1 - label]
+            rows[place] = candidates[int(where * len(candidates))]
+        return rows
+
+    def _set_rate(self, peak: float, step: int) -> None:
+        rate, momentum = peak, 0.9
+        if self.protocol.one_cycle:
+            rate, momentum = one_cycle(peak, step, self.steps * self.protocol.epochs, self.protocol.warmup)
+        for group in self.optimiser.param_groups:
+            group["lr"], group["betas"] = rate, (momentum, group["betas"][1])
+
+    def _view(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        from torchvision.transforms import v2
+
+        size = self.preprocessing.size
+        margin = (images.shape[-1] - size) // 2
+        reach = min(margin, round(self.protocol.jitter * size))
+        corners = margin + torch.randint(-reach, reach + 1, (len(images), 2), generator=generator)
+        change = v2.Compose([
+            v2.RandomApply([v2.ColorJitter(0.1, 0.1, 0.1, 0.1)], p=0.5),
+            v2.RandomApply([v2.GaussianBlur(5, (0.1, 1.0))], p=0.1),
+            v2.RandomHorizontalFlip(),
+            v2.RandomVerticalFlip(),
+            v2.RandomApply([v2.RandomRotation(180)], p=0.5),
+        ])  # fmt: skip
+        pairs = zip(images, corners.tolist(), strict=True)
+        return torch.stack([change(image[:, top : top + size, left : left + size]) for image, (top, left) in pairs])
+
+
+def one_cycle(peak: float, step: int, steps: int, rise: float) -> tuple[float, float]:
+    """Return learning rate and momentum of a step: up to the peak in a share `rise` of all steps, then to almost 0."""
+    top = max(rise * steps - 1, 1e-9)
+    if step <= top:
+        return _between(peak / START_DIVISOR, peak, step / top), _between(HIGH_MOMENTUM, LOW_MOMENTUM, step / top)
+    share = (step - top) / (steps - 1 - top)
+    return (
+        _between(peak, peak / START_DIVISOR / END_DIVISOR, share),
+        _between(LOW_MOMENTUM, HIGH_MOMENTUM, share),
+    )
+
+
+def _between(start: float, end: float, share: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))

@@ -1,0 +1,44 @@
+"""What a model has seen of a dataset is told by `info`, for both, and marked in every result."""
+
+from __future__ import annotations
+
+import json
+
+import click.testing
+
+from mitozoo.cli import main
+from mitozoo.engine.evaluate import evaluate
+from mitozoo.engine.subject import RegisteredModel
+from mitozoo.plugins.registry import load_registry
+
+
+def info(name: str) -> dict:
+    done = click.testing.CliRunner().invoke(main, ["info", name, "--json"], prog_name="mitozoo")
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_of_a_model_and_of_a_dataset():
+    seen = info("gpfm")["contamination"]
+    assert {"midog21", "midog22", "midogpp", "ami-br", "atnorm-br"} <= set(seen["images or cohort seen"])
+    assert "ccmct" in seen["unknown"]  # its list is not whole
+    dataset = info("midogpp")
+    assert dataset["models"]["images or cohort seen"] == ["gpfm"]
+    assert "declared none" not in dataset["models"]
+    assert info("colour-statistics")["contamination"].keys() == {"declared none"}
+
+
+def test_results_ask_all_relatives():
+    registry = load_registry()
+    gpfm = RegisteredModel(registry.model("gpfm"))
+    states = {name: gpfm.contamination(registry.dataset(name).spec) for name in ("midogpp", "ccmct", "atnorm-br")}
+    assert states == {"midogpp": "images or cohort seen", "ccmct": "unknown", "atnorm-br": "images or cohort seen"}
+
+
+def test_results_are_marked(zoo, tmp_path, monkeypatch):
+    monkeypatch.setattr(RegisteredModel, "contamination", lambda self, dataset: "labels seen")
+    document = evaluate("steady", "tiny", out=tmp_path, folds=1).document
+    assert document["contamination"] == "labels seen"
+    assert [one for one in document["marks"] if "the model saw" in one] == ["the model saw labels of it in training"]
+    line = click.testing.CliRunner().invoke(main, ["runs", "--out", str(tmp_path)]).stdout.splitlines()[1]
+    assert "labels seen" in line
