@@ -52,7 +52,10 @@ def main():
             np.testing.assert_allclose(found[name][k], metric(labels[rows], scores[0][rows]), rtol=1e-9, err_msg=name)
     loop = (time.process_time() - start) / len(few) * asked.replicates * asked.fits
 
-    rows = [ScoredRow(str(k), np.arange(asked.cells), each, 0.5, fold=0, seed=k) for k, each in enumerate(scores)]
+    rows = [
+        ScoredRow(str(k), np.arange(asked.cells), each, 0.5, fold=0, seed=k, temperature=1.3)
+        for k, each in enumerate(scores)
+    ]
     seconds, busy = [], time.process_time()
     for _ in range(asked.repeats):
         start = time.perf_counter()

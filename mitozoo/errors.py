@@ -41,6 +41,9 @@ class PluginError(MitozooError):
 class DataError(MitozooError):
     """Label files, cell tables or their values are not what they must be."""
 
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(" ".join(message.splitlines()), hint=hint)  # a line break in a file is none in the sentence
+
 
 class SlideError(DataError):
     """A slide is missing, truncated or unreadable."""

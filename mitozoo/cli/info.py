@@ -69,9 +69,9 @@ def _find(name: str, kinds: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _lineage(kind: str, spec: Any) -> dict[str, dict[str, list[str]]]:
-    """Return what a model has seen of each dataset, or which models have seen a dataset, as far as is declared."""
-    from mitozoo.plugins.lineage import CONTAMINATIONS, Relatives
+def _lineage(kind: str, spec: Any) -> dict[str, Mapping[str, Any]]:
+    """Return what a model has seen of each dataset; or whom a dataset shares images with, and which models saw them."""
+    from mitozoo.plugins.lineage import CONTAMINATIONS, Relatives, crosswalks_tell
     from mitozoo.plugins.registry import load_registry
 
     registry = load_registry()
@@ -83,7 +83,15 @@ def _lineage(kind: str, spec: Any) -> dict[str, dict[str, list[str]]]:
         return {"contamination": {state: names for state, names in by_state.items() if names}}
     for model in registry.models:
         by_state[relatives.contamination(model.spec, spec.name)].append(model.shown_name)
-    return {"models": {state: names for state, names in by_state.items() if names and state != "declared none"}}
+    relations = {
+        other.shown_name: "which cases is told"
+        if crosswalks_tell(spec, other.spec, origins)
+        else "which cases is not told"
+        for other in registry.datasets
+        if other.spec.name != spec.name and (origins := relatives.decisive_origins(spec.name, other.spec.name))
+    }
+    seen = {"models": {state: names for state, names in by_state.items() if names and state != "declared none"}}
+    return {"shares_images_with": relations} | seen
 
 
 def _download(entry: Mapping[str, Any]) -> str:

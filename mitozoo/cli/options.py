@@ -60,7 +60,6 @@ dataset_options = _together(
 )  # fmt: skip
 
 
-
 def _names(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...]:  # noqa: ARG001
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
@@ -86,7 +85,7 @@ axis_options = _together(
         help="Train on all of --dataset and test on these; cases that they share are taken out of the training.",
     ),
     click.option(
-        "--test-data", multiple=True, callback=_folders, metavar="NAME=DIR", help="The folder of a dataset of --test-on."
+        "--test-data", multiple=True, callback=_folders, metavar="NAME=DIR", help="Where a dataset of --test-on lies."
     ),
     click.option("--crop-um", metavar="UM,UM", help="Side of the window around a cell; several make a run each."),
     click.option(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -85,7 +85,7 @@ def make_folds(
     return _single_domain(whole, labels, groups, values, recipe)
 
 
-def confounded(folds: list[Fold], domains: Domains, recipe: SplitRecipe) -> dict[str, dict[str, list[str]]]:
+def confounded(folds: Sequence[Fold], domains: Domains, recipe: SplitRecipe) -> dict[str, dict[str, list[str]]]:
     """Return, for each fold, what else was never trained on: other domains' values that only its test cells have."""
     found: dict[str, dict[str, list[str]]] = {}
     for fold in folds:
@@ -169,7 +169,7 @@ def _single_domain(
 
 def _across_datasets(labels: Labels, datasets: npt.NDArray[np.str_], trained_on: str) -> list[Fold]:
     train = np.flatnonzero(datasets == trained_on)
-    folds = []
+    folds: list[Fold] = []
     for name in np.unique(datasets[datasets != trained_on]):
         test = np.flatnonzero(datasets == name)
         for side, rows in ((trained_on, train), (name, test)):

@@ -169,7 +169,7 @@ class PatchPlan:
 def join_plans(cells: Cells, plans: Sequence[PatchPlan]) -> PatchPlan:
     """Return one plan for the cells of several, which are all of `cells`, in the plans' order."""
     offsets = np.cumsum([0, *(len(plan.files) for plan in plans[:-1])])
-    arrays = {name: np.concatenate([getattr(plan, name) for plan in plans]) for name in _PER_CELL}
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(plan, name) for plan in plans]) for name in _PER_CELL}
     arrays["file_index"] = np.concatenate(
         [plan.file_index + offset for plan, offset in zip(plans, offsets, strict=True)]
     )

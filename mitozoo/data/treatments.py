@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -162,7 +162,7 @@ def _reinhard(window: Pixels) -> Pixels:
 _STAINS: dict[str, Callable[[Pixels], Pixels]] = {"macenko": _macenko, "reinhard": _reinhard}
 
 
-def _torchstain():  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _torchstain() -> Any:
     try:
         from torchstain.base import normalizers
     except ImportError as error:

@@ -70,6 +70,8 @@ def as_authors_see(windows: torch.Tensor, preprocessing: Preprocessing) -> torch
 
 
 def _resized(windows: torch.Tensor, side: int, interpolation: Interpolation) -> torch.Tensor:
+    if windows.shape[1] == side:
+        return windows
     parts = windows.split(AT_ONCE)  # type: ignore[no-untyped-call]
     return torch.cat([_along(_along(part, 2, side, interpolation), 1, side, interpolation) for part in parts])
 

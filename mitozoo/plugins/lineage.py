@@ -155,6 +155,15 @@ class Relatives:
         return self.called.get(plain(name), plain(name))
 
 
+def crosswalks_tell(one: DatasetSpec, other: DatasetSpec, origins: Iterable[str]) -> bool:
+    """Tell whether crosswalks say which cases two datasets share, given their common `decisive_origins`."""
+
+    def knows(spec: DatasetSpec, origin: str) -> bool:
+        return plain(spec.name) == origin or any(plain(walk.dataset) == origin for walk in spec.crosswalks)
+
+    return all(knows(one, origin) and knows(other, origin) for origin in origins)
+
+
 def plain(name: str) -> str:
     """Return a dataset's or cohort's name as it is compared: 'MIDOG++', 'midogpp' and 'MIDOG-pp' are one."""
     return re.sub(r"[^a-z0-9]+", "", name.lower().replace("+", "p"))

@@ -50,8 +50,8 @@ def _by_domain(cells: CellColumns, folds: Sequence[Fold], fits: Sequence[ResultR
         for domain, values in cells.domains.items():
             for value in np.unique(values[row.test]) if len(np.unique(values)) > 1 else ():
                 inside = values[row.test] == value
-                key = (fold.trained_on, domain, str(value))
-                scored.append(_scored(row, key, inside, "/".join((row.axes.row_id, domain, str(value)))))
+                own_key = (fold.trained_on, domain, str(value))
+                scored.append(_scored(row, own_key, inside, "/".join((row.axes.row_id, domain, str(value)))))
     if not scored:
         return []
     found = intervals(
@@ -59,7 +59,7 @@ def _by_domain(cells: CellColumns, folds: Sequence[Fold], fits: Sequence[ResultR
     ).summaries
     entries = []
     for key, summary in found.items():
-        trained_on, domain, value = key
+        trained_on, domain, value = (str(part) for part in key)
         tested = np.unique(np.concatenate([row.cell for row in scored if row.key == key]))
         entries.append(
             {

@@ -52,15 +52,25 @@ class Result:
         """Return the further tables, each with its title, headers and rows; only those that have something to say."""
         document = self.document
         apart = [
-            [entry["trained_on"], entry["domain"], entry["value"], f"{entry['groups']:,}", f"{entry['cells']:,}"]
-            + [_cell(entry["metrics"][name]) for name in BY_DOMAIN]
+            [
+                entry["trained_on"],
+                entry["domain"],
+                entry["value"],
+                f"{entry['groups']:,}",
+                f"{entry['cells']:,}",
+                *(_cell(entry["metrics"][name]) for name in BY_DOMAIN),
+            ]
             for entry in document["by_domain"]
         ]
         by_training = any(row[0] for row in apart)
         level = f"{document['dataset']['group_level']}s"
         touched = [
-            [entry["perturbed"], _of_labels(entry["fraction"]), _cell(entry["metrics"]["auroc"])]
-            + [_difference(entry["difference"]["auroc"]), _difference(entry["difference"]["balanced_accuracy"])]
+            [
+                entry["perturbed"],
+                _of_labels(entry["fraction"]),
+                _cell(entry["metrics"]["auroc"]),
+                *(_difference(entry["difference"][name]) for name in BY_DOMAIN),
+            ]
             for entry in document["perturbed"]
         ]
         gaps = [
@@ -73,7 +83,11 @@ class Result:
                 ["trained on", "domain", "value", level, "cells", *BY_DOMAIN][not by_training :],
                 [row[not by_training :] for row in apart],
             ),
-            ("perturbed test cells", ["perturbation", "labels", "auroc", "change", "change of balanced accuracy"], touched),
+            (
+                "perturbed test cells",
+                ["perturbation", "labels", "auroc", "change", "balanced accuracy changed"],
+                touched,
+            ),
             ("gained by having seen the domain", ["left out", "auroc", "balanced accuracy"], gaps),
         ]
         return [(title, headers, rows) for title, headers, rows in (*found, *expert_tables(document)) if rows]

@@ -167,8 +167,9 @@ def _check_draw(cells: CellColumns, fold: Fold, row: ResultRow, parameters: dict
     _expect(np.array_equal(row.train, drawn), f"training cells of {name} are not the protocol's")
     if row.axes.perturbed:
         return
+    labels = cells.trained_labels(row.axes.seed)
     parts = held_out_parts(
-        cells.trained_labels(row.axes.seed), cells.groups, drawn, kind=parameters["kind"], folds=parameters["inner_folds"],
+        labels, cells.groups, drawn, kind=parameters["kind"], folds=parameters["inner_folds"],
         seed=parameters["split_seed"],
     )  # fmt: skip
     same = len(parts) == len(row.inner_parts) and all(map(np.array_equal, parts, row.inner_parts))

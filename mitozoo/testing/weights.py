@@ -6,9 +6,7 @@ import urllib.error
 from typing import TYPE_CHECKING
 
 from mitozoo.engine.findings import Finding, finding_of
-from mitozoo.engine.hub_access import WeightFile, ask
 from mitozoo.errors import ModelError
-from mitozoo.models.hub import place_hint
 from mitozoo.models.permissions import require_remote_code
 from mitozoo.models.weights import FUNCTION, locate, model_weights_sha256
 from mitozoo.plugins.sources import Checkpoint
@@ -29,17 +27,11 @@ def weights_finding(spec: ModelSpec, own: Path | None = None) -> Finding:
         spec: the model's record.
         own: the user's own copy, in place of the file that its source would find; it must be the right one.
     """
-    from huggingface_hub import get_token
-
     try:
         if getattr(spec.load, "trust_remote_code", False):
             require_remote_code(spec.load.repo, spec.load.revision)  # type: ignore[union-attr]
     except ModelError as error:
         return finding_of(error, "weights", "WARN")
-    file = None if own else WeightFile.of(spec)
-    if file and not file.is_here() and ask(file, get_token()) == "unreachable":
-        told = f"{file.filename} of {file.repo} is not here, and the hub cannot be reached"
-        return Finding("WARN", "weights", told, place_hint(f"{file.repo}/{file.filename}"))
     try:
         sha256 = model_weights_sha256(spec, file=own)
     except ModelError as error:

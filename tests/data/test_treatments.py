@@ -56,7 +56,10 @@ def test_a_blur_is_as_wide_in_microns_whatever_the_resolution(tissue):
     point[32, 32] = 255
     wide = parse_perturbation("blur=1")(point, 0.25)
     narrow = parse_perturbation("blur=1")(point, 0.5)
-    spread = [np.sqrt((image[..., 0].sum(0) / image[..., 0].sum() * (np.arange(65) - 32) ** 2).sum()) for image in (wide, narrow)]
+    spread = [
+        np.sqrt((image[..., 0].sum(0) / image[..., 0].sum() * (np.arange(65) - 32) ** 2).sum())
+        for image in (wide, narrow)
+    ]
     assert spread[0] == pytest.approx(4, rel=0.15)
     assert spread[1] == pytest.approx(2, rel=0.15)
 

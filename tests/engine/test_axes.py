@@ -1,4 +1,4 @@
-"""The axes of a run: domains left out, other datasets, noise, stain, perturbed test cells; each verified, and refused."""
+"""The axes of a run: domains left out, other datasets, noise, stain, perturbed cells; verified, and refused."""
 
 from __future__ import annotations
 
@@ -108,7 +108,8 @@ def test_perturbed_test_cells_are_scored_by_the_same_fits(zoo, tmp_path):
     untouched = {row["row_id"]: row for row in found["scores"] if not row["perturbed"]}
     assert untouched == before
     turned, blurred = (
-        next(entry for entry in found["perturbed"] if entry["perturbed"] == name) for name in ("rotation=90", "blur=0.05")
+        next(entry for entry in found["perturbed"] if entry["perturbed"] == name)
+        for name in ("rotation=90", "blur=0.05")
     )
     assert turned["metrics"]["auroc"]["mean"] < 0.4  # upright bars are lying ones now
     assert turned["difference"]["auroc"]["value"] < -0.4
@@ -119,9 +120,14 @@ def test_perturbed_test_cells_are_scored_by_the_same_fits(zoo, tmp_path):
 def test_perturbed_test_cells_of_a_trained_network(zoo, tmp_path):
     found = checked(
         mitozoo.evaluate(
-            "steady", "tiny", out=tmp_path, folds=1, protocol="end-to-end-short", perturb=("rotation=90",),
+            "steady",
+            "tiny",
+            out=tmp_path,
+            folds=1,
+            protocol="end-to-end-short",
+            perturb=("rotation=90",),
             settings={"epochs": 2},
-        )  # fmt: skip
+        )
     ).document
     assert len(found["perturbed"]) == 1
     assert found["perturbed"][0]["difference"]["auroc"]["value"] is not None
@@ -133,7 +139,10 @@ def test_another_dataset_is_tested_and_shared_names_are_kept_apart(zoo, tmp_path
     ).document
     assert found["dataset"]["name"] == "tiny-and-tiny-few-and-tiny-official"
     assert [fold["name"] for fold in found["folds"]] == ["dataset=tiny-few", "dataset=tiny-official"]
-    assert {entry["value"] for entry in found["by_domain"] if entry["domain"] == "dataset"} == {"tiny-few", "tiny-official"}
+    assert {entry["value"] for entry in found["by_domain"] if entry["domain"] == "dataset"} == {
+        "tiny-few",
+        "tiny-official",
+    }
     assert [row["n_train"] for row in found["scores"]] == [168, 168]
     assert [row["n_test"] for row in found["scores"]] == [36, 168]
 

@@ -33,6 +33,15 @@ def test_every_patch_is_embedded_once_and_in_order(holds):
     np.testing.assert_array_equal(embedded[:, 0], np.arange(23))
 
 
+def test_windows_of_several_sizes_are_halved_like_an_array():
+    device = Small(5)
+    embedded = Halving(lambda windows: device(np.stack([window[:1, :1, 0] for window in windows])))(
+        [np.full((3 + number % 4, 3, 3), number, dtype=np.uint8) for number in range(23)]
+    )
+    np.testing.assert_array_equal(embedded[:, 0], np.arange(23))
+    assert max(device.tried[2:]) == 5
+
+
 def test_the_smaller_batch_is_kept_and_told_once():
     device, told = Small(6), []
     embed = Halving(device, told.append)

@@ -1,4 +1,4 @@
-"""Tiny label files in the true layout of every dataset of this repository, without images."""
+"""Tiny label files in the true layout of every dataset of this repository; images only where these are the labels."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def midogpp(folder: Path, spec: DatasetSpec) -> None:
 def text(path: str, *lines: str) -> Callable[[Path, DatasetSpec], None]:
     """Return a writer of one text file."""
 
-    def write(folder: Path, spec: DatasetSpec) -> None:  # noqa: ARG001
+    def write(folder: Path, spec: DatasetSpec) -> None:
         (folder / path).write_text("\n".join(lines) + "\n")
 
     return write
@@ -97,13 +97,16 @@ def coordinates(folder: Path, spec: DatasetSpec) -> None:
 
 
 def patches(folder: Path, spec: DatasetSpec) -> None:
+    from PIL import Image
+
     for label in spec.labels:
         (folder / spec.cells.path / label).mkdir(parents=True)
         for number in (1, 2):
-            (folder / spec.cells.path / label / f"{number}.png").write_bytes(b"")
+            colour = (40 * number, 100 * (label == "Normal"), 90)
+            Image.new("RGB", (spec.patch_px,) * 2, colour).save(folder / spec.cells.path / label / f"{number}.png")
 
 
-def brecahad(folder: Path, spec: DatasetSpec) -> None:  # noqa: ARG001
+def brecahad(folder: Path, spec: DatasetSpec) -> None:
     (folder / "groundTruth").mkdir()
     for case in (1, 2):
         cells = {"mitosis": [{"x": 0.5, "y": 0.25}], "apoptosis": [{"x": 0.1, "y": 0.9}], "tumor": [{"x": 0.7, "y": 0}]}

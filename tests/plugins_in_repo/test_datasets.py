@@ -282,6 +282,39 @@ def test_a_folder_that_is_neither_layout_of_brecahad_is_refused(tmp_path):
         read_cells(SPECS["brecahad"], tmp_path)
 
 
+def test_what_is_never_evaluated_can_be_audited(tmp_path):
+    from PIL import Image
+
+    from mitozoo.engine.audit import AuditRequest, audit_dataset
+    from mitozoo.engine.progress import Progress
+
+    make_database(tmp_path, SPECS["ccmct-mel"], ["a.svs"], {1: "granulocyte", 2: "mitotic figure", 3: "tumor cell"})
+    audit = audit_dataset(AuditRequest(dataset="ccmct-mel", data=tmp_path), Progress())
+    found = {one.kind: one for one in audit.findings}
+    assert (audit.facts["cells"], audit.facts["split"], found["one-class groups"].count) == (
+        24,
+        "the official split",
+        12,
+    )
+    assert found["overlapping crops"].count == 12  # both figures of a slide were put at one height
+
+    (tmp_path / "AtNorM-MD_expert_votes.csv").write_text(
+        "Filename,Expert_1,Expert_2,Expert_3,Expert_4,Expert_5,Majority\n"
+        + "".join(f"{n}.png,{5 * (label + ',')}{label}\n" for n, label in enumerate(["Normal", "Atypical", "Normal"]))
+    )
+    for n, label in enumerate(["Normal", "Atypical", "Normal"]):
+        (tmp_path / "AtNorM-MD" / label).mkdir(parents=True, exist_ok=True)
+        picture = Image.effect_noise((128, 128), 60 + n % 2)
+        picture.convert("RGB").save(tmp_path / "AtNorM-MD" / label / f"{n}.png")
+    (tmp_path / "AtNorM-MD" / "Normal" / "2.png").write_bytes((tmp_path / "AtNorM-MD/Atypical/1.png").read_bytes())
+    audit = audit_dataset(AuditRequest(dataset="atnorm-md", data=tmp_path), Progress())
+    found = {one.kind: one for one in audit.findings}
+    assert "tell no slide" in found["no split"].meaning
+    assert found["pixel-identical crops"].count == found["duplicates with conflicting labels"].count == 1
+    against = AuditRequest(dataset="ccmct-mel", data=tmp_path, against="atnorm-md", against_data=tmp_path)
+    assert {one.kind: one.count for one in audit_dataset(against, Progress()).findings}["shared cases"] == 0
+
+
 @given(edits=EDITS)
 @FUZZED
 def test_any_release_of_brecahad_is_valid_or_refused(tmp_path, edits):

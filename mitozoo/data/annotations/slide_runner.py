@@ -47,8 +47,7 @@ def read(layout: SlideRunnerDatabase, path: Path) -> RawCells:
             voters = _voters(layout, database, path)
             slides, annotations, points, votes = _tables(database, known)
     except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
-        why = " ".join(str(error).split())  # sqlite quotes what the file holds
-        raise DataError(f"{path} cannot be read as a SlideRunner database: {why}") from error
+        raise DataError(f"{path} cannot be read as a SlideRunner database: {error}") from error
     spots = [(uid, slide, agreed) for uid, slide, kind, agreed in annotations if kind == SPOT]
     if not spots:
         raise DataError(f"{path} holds no cells: none of its {len(annotations):,} annotations is a single point")

@@ -53,7 +53,7 @@ def correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     best = -1.0
     for picture in (theirs, across, below, both):
         places = np.lib.stride_tricks.sliding_window_view(picture, mine.shape)
-        windows: NDArray[np.float32] = places.reshape(-1, mine.size)
+        windows: NDArray[np.float32] = places.reshape(-1, mine.size).astype(np.float32, copy=False)
         dot = windows @ mine.ravel()  # of centred pixels, whatever the windows' own means are
         spread = np.sqrt(np.maximum((windows**2).sum(1) - windows.sum(1) ** 2 / mine.size, 0) * np.vdot(mine, mine))
         best = max(best, float(np.max(dot / np.maximum(spread, 1e-6))))
