@@ -1,10 +1,10 @@
 """Reading cells' patches from JPEG-tiled pyramids, against a loop of OpenSlide.read_region in cell order.
 
-Positions and order of the cells are MIDOG++'s own: some 50 fields of 7,000 x 5,200 px a slide, cells numbered as in its
-label file and sorted as text. The slides are synthetic; none of them is in the file cache when a round begins. That
-both sides read the same pixels is checked first. What a GPU would need is modelled at the end, not measured.
+The cells lie where MIDOG++'s lie, 20 of its fields of 7,000 x 5,200 px on a slide, and come in the order of their ids
+as text, as in a cell table; or in random order. The slides are synthetic; none of them is in the file cache when a round
+begins. That both sides read the same pixels is checked first. What a GPU would need is modelled, not measured.
 
-python benchmarks/patches.py [--cells 5000] [--tile 256] [--rounds 3] [--labels MIDOG++.json]
+python benchmarks/patches.py [--cells 5000] [--tile 256] [--rounds 3] [--order random] [--labels MIDOG++.json]
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import statistics
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +29,11 @@ from mitozoo.data import jpeg_tiles
 from mitozoo.data.cells import Cells
 from mitozoo.data.patches import Geometry, PatchPlan, plan_patches
 from mitozoo.data.slides import _open_slides
-from mitozoo.embeddings.reading import read_ahead
+from mitozoo.embeddings.reading import ROWS_A_TASK, reading_threads
 from mitozoo.plugins.formats import CellTable
-from mitozoo.plugins.specs import DatasetSpec, Preprocessing
+from mitozoo.plugins.specs import DatasetSpec
 
-MPP, SIDE, BATCH = 0.25, 224, 64
+MPP, SIDE = 0.25, 224
 FIELD = (7_400, 5_600)  # px around one MIDOG++ image, with room to its neighbours
 FIELDS_ACROSS, FIELDS_DOWN = 4, 5
 POOL = 200  # different tiles of a slide
@@ -41,10 +42,6 @@ CORES = 16
 VIT_L_FLOP, GPU_FLOPS = 2 * 61.6e9, 989e12  # a ViT-L/16 at 224 px; an H200's stated dense bf16 peak
 GPU_SHARE = 0.5  # more than the extraction goal asks of a ViT-L
 
-PREPROCESSING = Preprocessing(
-    size=SIDE, resize="none", resize_to=SIDE, interpolation="bicubic", antialias=True, mean=(0.5, 0.5, 0.5),
-    std=(0.5, 0.5, 0.5), mpp=MPP, mpp_basis="stated",
-)  # fmt: skip
 SPEC = DatasetSpec(
     name="bench", labels={"MF": "positive", "HN": "hard"}, positive_class="mitotic figure", negative_class="look-alike",
     cells=CellTable(path="cells.csv", cell_id="{id}", slide="{slide}", file="{slide}", x="x", y="y", label="{label}"),
@@ -57,6 +54,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=5000)
     parser.add_argument("--tile", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--order", choices=("text", "random"), default="text", help="of the cells on OpenSlide's side")
     parser.add_argument("--labels", type=Path, default=LABELS)
     asked = parser.parse_args()
     if not asked.labels.is_file():
@@ -67,10 +65,14 @@ def main() -> None:
         table = places(asked.labels, asked.cells)
         files = write_slides(Path(folder), sorted(table["file"].unique()), asked.tile)
         plan = plan_patches(Cells(SPEC, Path(folder), table, "slide"), Geometry(SIDE * MPP, "reflect"), target_px=SIDE)
+        if asked.order == "random":
+            plan = plan.take(np.random.default_rng(0).permutation(len(plan)))
         assert (plan.side_px == SIDE).all()
         assert not plan.beyond_border.any()
         size = sum(file.stat().st_size for file in files) / 1e6
-        print(f"{len(plan):,} cells on {len(files)} slides, {size:,.0f} MB, JPEG tiles of {asked.tile} px")
+        print(
+            f"{len(plan):,} cells on {len(files)} slides, {size:,.0f} MB, JPEG tiles of {asked.tile} px, {asked.order} order"
+        )
         if not np.array_equal(openslide_loop(plan), mitozoo_reads(plan)):
             raise SystemExit("the two sides read different pixels")
         print("equal pixels on both sides")
@@ -146,14 +148,18 @@ def openslide_loop(plan: PatchPlan) -> np.ndarray:
 
 
 def mitozoo_reads(plan: PatchPlan) -> np.ndarray:
-    """Read all patches as extraction does: ahead, resampled, each with the digest of its pixels."""
+    """Read all patches as extraction and the patch store do, less the resampling and the digests that follow."""
     _open_slides.clear()
     jpeg_tiles._decoded_tiles.cache_clear()
     patches = np.empty((len(plan), SIDE, SIDE, 3), dtype=np.uint8)
     order = plan.reading_order()
-    batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
-    for rows, (read, _) in zip(batches, read_ahead(plan, PREPROCESSING, batches), strict=True):
-        patches[rows] = read
+
+    def read(rows: np.ndarray) -> None:
+        for row in rows:
+            patches[row] = plan.read(int(row))
+
+    with ThreadPoolExecutor(reading_threads()) as threads:
+        list(threads.map(read, [order[at : at + ROWS_A_TASK] for at in range(0, len(order), ROWS_A_TASK)]))
     return patches
 
 

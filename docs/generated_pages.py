@@ -90,7 +90,14 @@ def datasets_page(plugins: Sequence[Family]) -> str:
     parts = [
         "# Datasets\n\nAll of them: `pip install 'mitozoo[datasets]'`. Datasets whose labels differ are different"
         " datasets; `derived from` tells which ones share cells, so that no model is trained on one and tested on the"
-        " other unawares. What a dataset's files hold, once they are here: `mitozoo describe NAME`.\n\n",
+        " other unawares. What a dataset's files hold, once they are here: `mitozoo describe NAME`;"
+        " whether they are what is declared: `mitozoo check NAME`. Cells of your own:"
+        " [a table or a plugin](write-a-dataset.md).\n\n",
+        _table(
+            ("dataset", "task", "group", "official split", "domains", "files", "licence"),
+            [_dataset_line(spec) for plugin in plugins for spec in plugin.datasets],
+        ),
+        "\n",
         FETCHING.read_text(encoding="utf-8"),
     ]
     for plugin in plugins:
@@ -100,9 +107,24 @@ def datasets_page(plugins: Sequence[Family]) -> str:
     return "".join(parts)
 
 
+def _dataset_line(spec: DatasetSpec) -> tuple[str, ...]:
+    published = published_bytes(spec)
+    fetched = "size not published" if published is None else f"{published / 1e9:,.3g} GB"
+    return (
+        f"[{spec.name}](#{spec.name})",
+        f"{spec.positive_class} against {spec.negative_class}{' (described only)' * bool(spec.not_for_eval)}",
+        spec.group,
+        "yes" if spec.split or spec.test_slides else "no",
+        ", ".join(spec.domains) or "-",
+        fetched if spec.files else "made here" if spec.prepare else "by hand",
+        spec.license,
+    )
+
+
 def _dataset_rows(spec: DatasetSpec) -> Iterator[tuple[str, str]]:
     yield "positive class", spec.positive_class
     yield "negative class", spec.negative_class
+    yield "labels in its files", ", ".join(f"`{raw}`: {role}" for raw, role in spec.labels.items())
     yield "where the negatives come from", spec.negatives_origin
     yield "labelled by", spec.labelled_by or "not stated"
     yield "never divided between training and test", spec.group
@@ -142,6 +164,8 @@ def _download(spec: DatasetSpec) -> str:
     files, published = spec.remote_files(), published_bytes(spec)
     size = "size not published" if published is None else f"about {published / 1e9:,.3g} GB"
     count = f"{len(files):,} file{'' if len(files) == 1 else 's'}"
+    if 0 < (labels := sum(file.holds == "labels" for file in files)) < len(files):
+        count += f" ({labels:,} with labels: `--labels-only`)"
     shared = f"; one folder with the other labellings of `{spec.folder}`" if spec.folder else ""
     return f"{count}, {size}, from {', '.join(sources(spec))}: `mitozoo fetch {spec.name}`{shared}"
 

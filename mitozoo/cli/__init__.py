@@ -26,9 +26,10 @@ COMMANDS = {
     "fetch": ("mitozoo.cli.fetch:fetch", "Fetch a dataset's files, and verify those that are there."),
     "describe": ("mitozoo.cli.describe:describe", "Count what a dataset holds, and say what is missing."),
     "audit": ("mitozoo.cli.audit:audit", "Look for leaks, duplicates and conflicting labels in a dataset."),
-    "compare": ("mitozoo.cli.compare:compare", "Compare two runs on the cells that both tested."),
+    "compare": ("mitozoo.cli.compare:compare", "Compare runs on the cells that all of them tested."),
     "verify": ("mitozoo.cli.runs:verify", "Recompute a run's numbers from its files."),
     "check": ("mitozoo.cli.check:check", "Check that a model keeps the contract and does what it declares."),
+    "cache": ("mitozoo.cli.cache:cache", "List, prune or verify the caches."),
     "doctor": ("mitozoo.cli.doctor:doctor", "Check this machine, and which gated models it can reach."),
     "new": ("mitozoo.cli.new:new", "Write a plugin to start from."),
 }

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from mitozoo.engine.audit import DatasetAudit
 
 SHOWN = 2  # examples in the table
-LOUD = ("leak", "warning", "note", "not looked at")
 
 
 @click.command()
@@ -84,6 +83,9 @@ def _show(done: DatasetAudit) -> None:
         for one in done.findings
     ]
     print_table(("COUNT", "OF", "FINDING", "SEVERITY", "FOR EXAMPLE"), rows, err=True)
+    told: dict[tuple[str, str], list[str]] = {}
     for one in done.findings:
         if one.severity != "none":
-            click.echo(f"\n{one.kind}: {one.meaning}.\n  do: {one.remedy}", err=True)
+            told.setdefault((one.meaning, one.remedy), []).append(one.kind)
+    for (meaning, remedy), kinds in told.items():
+        click.echo(f"\n{', '.join(kinds)}: {meaning.rstrip('.')}.\n  do: {remedy}", err=True)

@@ -84,11 +84,13 @@ def _show(comparison: dict[str, Any], metric: str) -> None:
 def _show_runs(comparison: dict[str, Any], metric: str) -> None:
     """Print each run's mean; where they may be ranked, best first, with the ranks that it may have."""
     from mitozoo.cli.tables import print_table
+    from mitozoo.statistics.metrics import metric_direction
 
     runs, ranks = comparison["runs"], comparison["ranks"]
     order = list(range(len(runs)))
     if ranks:
-        order.sort(key=lambda place: (ranks[place]["rank_low"], ranks[place]["rank_high"], -ranks[place]["best"]))
+        sign = -1 if metric_direction(metric) == "higher" else 1
+        order.sort(key=lambda place: sign * (runs[place]["means"][metric] or 0))
     rows = []
     for place in order:
         mean = runs[place]["means"][metric]

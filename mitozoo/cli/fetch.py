@@ -61,7 +61,7 @@ def fetch(
     def agree(plan: Plan) -> bool:
         bars.stop_asking()
         _tell(spec, plan, bars)
-        if not yes and not sys.stdin.isatty():
+        if not yes and (sys.stdin is None or not sys.stdin.isatty()):
             raise MitozooError(
                 "fetch asks before it starts, and there is nobody here to answer",
                 hint="Say --yes to start, or --dry-run to see what would be fetched.",

@@ -141,7 +141,7 @@ def join_cells(parts: Sequence[Cells], *, as_domain: str) -> Cells:
         name="-and-".join(cells.spec.name for cells in parts),
         domains={**{name: first.domains[name] for name in shared}, as_domain: ""},
         synthetic=any(cells.spec.synthetic for cells in parts),
-        patch_px=None,
+        patch_px=next((cells.spec.patch_px for cells in parts if cells.spec.patch_px), None),
         mpp=None,
         test_slides=(),
         split="",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from mitozoo import storage
 from mitozoo.embeddings.reading import read_ahead, read_windows_ahead
 from mitozoo.embeddings.store import EmbeddingStore, RowKeys, Shard
 from mitozoo.errors import ModelError, StorageError
@@ -67,6 +68,7 @@ def embed(
         SlideError: a slide became unreadable on the way.
     """
     keys = plan.row_keys()
+    storage.hold(store.folder)
     computed = 0
     for _ in range(2):  # a second time where a cached shard turns out to be damaged
         todo = store.missing(keys)
@@ -137,9 +139,9 @@ def _compute(
     forward = Halving(lambda patches: _forward(encoder, bring(patches), store.key.precision, device), on_note)
     gathered: list[Shard] = []
     order = [rows for _, rows in batches]
-    read: Iterator[tuple[Patches | Windows, Digests]] = read_ahead(plan, preprocessing, order)
-    if _resamples(device, preprocessing):
-        read = read_windows_ahead(plan, order)
+    read: Iterator[tuple[Patches | Windows, Digests]] = (
+        read_windows_ahead(plan, order) if _resamples(device, preprocessing) else read_ahead(plan, preprocessing, order)
+    )
     for index, (patches, pixels) in enumerate(read):
         shard, rows = batches[index]
         vectors = forward(patches)

@@ -101,6 +101,7 @@ def store_patches(
     how = f"{preprocessing.size} {margin} {preprocessing.interpolation} {preprocessing.antialias} {PIPELINE_VERSION}"
     name = f"{plan.cells.spec.name}-{hashlib.sha256(how.encode()).hexdigest()[:16]}"
     folder = storage.home() / "patches" / name
+    storage.hold(folder)
     paths = [folder / hashlib.sha256(keys[rows].tobytes()).hexdigest()[:32] for rows in shards]
     if not all(map(_is_sound, paths)):
         require_room(folder, 0, "the patch store")
@@ -150,6 +151,15 @@ def _is_sound(path: Path) -> bool:
         return False
     try:
         return (path / CHECKSUMS).read_text(encoding="ascii").split() == storage.content_ids(files)
+    except (OSError, ValueError):
+        return False
+
+
+def is_unchanged(path: Path) -> bool:
+    """Tell whether a shard's folder holds, byte for byte, what was written; everything is read."""
+    try:
+        stated = (path / CHECKSUMS).read_text(encoding="ascii").split()
+        return stated == list(map(_sha256, (path / RECORDS, path / PIXELS)))
     except (OSError, ValueError):
         return False
 

@@ -71,8 +71,9 @@ class Shard:
 class EmbeddingStore:
     """All cached embeddings of one `EmbeddingKey`."""
 
-    def __init__(self, key: EmbeddingKey, root: Path | None = None) -> None:
-        self.key = key
+    def __init__(self, key: EmbeddingKey, root: Path | None = None, *, dataset: str = "") -> None:
+        """Take the key, another place than the cache, and whose cells will be written, which shards tell people."""
+        self.key, self.dataset = key, dataset
         self._digest = key.digest()
         self.folder = (root or storage.home() / "embeddings") / f"{key.model}-{self._digest[:16]}"
         self._damaged: set[Path] = set()  # ignored where they cannot be deleted
@@ -91,7 +92,7 @@ class EmbeddingStore:
             "embeddings": shard.embeddings,
             "pixels": shard.pixels,
         }
-        stated = json.dumps({"key": self._digest, "sha256": _checksum(shard)})
+        stated = json.dumps({"key": self._digest, "sha256": _checksum(shard), "dataset": self.dataset})
         with storage.write_whole(path) as unfinished:
             unfinished.write_bytes(save(tensors, metadata={STATED: stated}))
         self._damaged.discard(path)
@@ -179,6 +180,27 @@ def require_room(folder: Path, needed: int, purpose: str) -> None:
             hint="Point MITOZOO_HOME (caches) or --out (runs) to a folder that you can write to.",
         ) from error
     storage.require_free_space(folder, needed, purpose)
+
+
+def describe_shard(path: Path, *, read: bool = False) -> str | None:
+    """Return the name of the dataset whose cells a shard holds, '' where it does not say; None for a damaged file.
+
+    Args:
+        path: the shard.
+        read: compare its content with its checksum too.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            stated = _stated(file)
+            if read:
+                shard = Shard(_row_keys(file), file.get_tensor("embeddings"), file.get_tensor("pixels"))
+                if stated.get("sha256") != _checksum(shard):
+                    return None
+            return stated.get("dataset", "")
+    except (OSError, SafetensorError, _DamagedShardError):
+        return None
 
 
 def _row_keys(file: Any) -> RowKeys:

@@ -13,24 +13,22 @@ from mitozoo.data.audit.findings import AuditFinding, found, not_looked_at, pixe
 from mitozoo.data.audit.picture import contact_sheet
 from mitozoo.data.audit.relatives import likeness_findings, lineage_findings
 from mitozoo.data.audit.split import close_pairs
-from mitozoo.data.cells import Cells, read_cells, select_data_folder
 from mitozoo.data.folds import SplitRecipe, make_folds
-from mitozoo.data.patches import Geometry, plan_patches
-from mitozoo.engine.find_dataset import data_folder, find_dataset
-from mitozoo.errors import SlideError, SplitError
+from mitozoo.engine.visible import VisibleDataset, look_for
+from mitozoo.errors import SplitError
 from mitozoo.plugins.registry import load_registry
 from mitozoo.protocols.presets import find_protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mitozoo.data.patches import PatchPlan
+    from mitozoo.data.cells import Cells
     from mitozoo.data.slides import Pixels
     from mitozoo.engine.progress import Progress
     from mitozoo.protocols.spec import Protocol
 
 PROTOCOL = "linear-probe"  # whose window and folds are looked at, unless others are asked for
-READ_PX = 128  # the level that has a window in so many px shows what an encoder would see
+OF_A_SPLIT = ("group leaks", "overlapping crops across the split", "duplicates across the split")
 
 Folds = list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
 
@@ -65,30 +63,6 @@ class AuditRequest:
 
 
 @dataclass(frozen=True, eq=False)
-class _Dataset:
-    """A dataset as far as it can be seen here."""
-
-    cells: Cells
-    plan: PatchPlan | None
-    planned: npt.NDArray[np.int64]  # positions of the plan's cells
-    sides: npt.NDArray[np.float64]
-    missing: int
-    unreadable: int
-
-    @property
-    def looks(self) -> npt.NDArray[np.int64]:
-        """Positions of the cells whose crop can be read, in the order in which they are best read."""
-        return self.planned if self.plan is None else self.planned[self.plan.reading_order()]
-
-    def read(self, row: int) -> Pixels | None:
-        """Return the crop of the cell at a position, None where its image is not here."""
-        place = int(np.searchsorted(self.planned, row))
-        if place == len(self.planned) or self.planned[place] != row:
-            return None
-        return _whole_image(self.cells, row) if self.plan is None else self.plan.read(place)
-
-
-@dataclass(frozen=True, eq=False)
 class DatasetAudit:
     """What an audit found.
 
@@ -102,7 +76,7 @@ class DatasetAudit:
     request: AuditRequest
     findings: tuple[AuditFinding, ...]
     facts: dict[str, Any]
-    datasets: tuple[_Dataset, ...]
+    datasets: tuple[VisibleDataset, ...]
 
     @property
     def leaks(self) -> int:
@@ -143,95 +117,49 @@ def audit_dataset(request: AuditRequest, progress: Progress) -> DatasetAudit:
         MitozooError: the label files are not what they must be, or the request names what is not there.
     """
     protocol = find_protocol(PROTOCOL)
+    asked: dict[str, Any] = {
+        "negatives": request.negatives, "mpp": request.mpp, "group": request.group, "edge": protocol.edge,
+        "window_um": request.crop_um,
+    }  # fmt: skip
     with progress.stage("cells"):
-        own = _dataset(request, request.dataset, request.data, protocol, window_um=request.crop_um)
+        own = look_for(request.dataset, request.data, slide_um=protocol.window_um, **asked)
         folds, told, problem = _folds(own.cells, request, protocol)
-    cells = own.cells
-    findings = split_findings(cells, folds, own.sides)
-    if problem:
-        findings.insert(0, found("no split", "datasets", "warning", problem, "see --split and --group", [[0]], count=1))
-    elif (cells.groups == "").any():
-        why = f"the files do not tell the {cells.group_level} of {int(np.sum(cells.groups == '')):,} cells"
-        findings[0] = not_looked_at("group leaks", f"{cells.group_level}s", why, "ask the owner of the data")
     crops = _look(own, progress)
+    findings = _own_findings(own, folds, problem, crops)
     facts = _facts(request, own, told)
-    if crops is None:
-        findings.append(
-            not_looked_at(
-                "pixels: duplicates, conflicting labels, borders", "cells", f"no image is in {cells.root}",
-                "point --data to the folder of the images",
-            )
-        )  # fmt: skip
-        found_in_pixels = []
-    else:
-        found_in_pixels = pixel_findings(cells, folds, crops, close_pairs(cells, own.sides)[0])
-    findings += [*found_in_pixels, *_borders(own), *_missing(own)]
     if not request.against:
         return DatasetAudit(request, tuple(findings), facts, (own,))
-    with progress.stage("cells"):
-        window_um = None if own.plan is None else float(np.median(own.plan.seen_um))
-        other = _dataset(request, request.against, request.against_data, protocol, window_um=window_um)
-    relations = [entry.spec for entry in load_registry().datasets]
-    findings += lineage_findings(cells, other.cells, relations)
-    theirs = _look(other, progress)
-    if crops is None or theirs is None:
-        whose = request.dataset if crops is None else request.against
-        findings.append(
-            not_looked_at(
-                "pixels in both",
-                "pairs",
-                f"the images of {whose} are not here",
-                "point --data or --against-data to them",
-            )
-        )
-    else:
-        findings += likeness_findings(cells, crops, theirs)
+    with progress.stage("cells"):  # windows of one size, so that equal crops are equal
+        slide_um = protocol.window_um if own.plan is None else float(np.median(own.plan.seen_um))
+        other = look_for(request.against, request.against_data, slide_um=slide_um, **asked)
     facts["against"] = _facts(request, other, "")
+    findings += lineage_findings(own.cells, other.cells, [entry.spec for entry in load_registry().datasets])
+    theirs = _look(other, progress)
+    if crops is not None and theirs is not None:
+        findings += likeness_findings(own.cells, crops, theirs)
+    else:
+        why = f"the images of {request.dataset if crops is None else request.against} are not here"
+        findings.append(not_looked_at("crops in both", "pairs", why, "point to the folder of the images"))
     return DatasetAudit(request, tuple(findings), facts, (own, other))
 
 
-def _dataset(
-    request: AuditRequest, name: str, data: Path | None, protocol: Protocol, *, window_um: float | None
-) -> _Dataset:
-    spec = find_dataset(name).spec
-    root = select_data_folder(spec, data_folder(name, data))
-    cells = read_cells(spec, root, negatives=request.negatives, mpp=request.mpp, to_evaluate=False)
-    if request.group == "image":
-        cells = cells.by_image()
-    files = cells.table["file"]
-    there = {file: (root / file).is_file() for file in files.unique()}
-    here = np.flatnonzero(files.map(there).to_numpy(dtype=bool))
-    missing = sum(not one for one in there.values())
-    if cells.table["x"].isna().all():  # released patches whose place nobody tells: each is seen whole
-        return _Dataset(cells, None, here, np.zeros(len(cells)), missing, 0)
-    whole_patch = spec.patch_px is not None and request.crop_um is None
-    asked_um = None if whole_patch else (window_um or protocol.window_um)
-    sides = _sides_by_labels(cells, asked_um)
-    try:
-        plan = (
-            plan_patches(
-                cells.take(here), Geometry(asked_um, protocol.edge), target_px=READ_PX, edge_named=True,
-                mpp_named=request.mpp is not None, skip_unreadable=True,
-            )
-            if len(here)
-            else None
-        )  # fmt: skip
-    except SlideError:  # not one of them can be read
-        return _Dataset(cells, None, here[:0], sides, missing, len(there) - missing)
-    if plan is None:
-        return _Dataset(cells, None, here, sides, missing, 0)
-    planned = np.flatnonzero(cells.table["cell_id"].isin(plan.cells.table["cell_id"]).to_numpy(dtype=bool))
-    sides[planned] = plan.side_px
-    unreadable = len(there) - missing - len(plan.files)
-    return _Dataset(cells, plan, planned, sides, missing, unreadable)
-
-
-def _sides_by_labels(cells: Cells, window_um: float | None) -> npt.NDArray[np.float64]:
-    """Return (n,) side of each window, px, as far as label files alone tell; else 0."""
-    if window_um is None:
-        return np.full(len(cells), float(cells.spec.patch_px or 0))
-    sides: npt.NDArray[np.float64] = np.nan_to_num(np.rint(window_um / cells.table["mpp"].to_numpy(dtype=float)))
-    return sides
+def _own_findings(own: VisibleDataset, folds: Folds, problem: str, crops: Crops | None) -> list[AuditFinding]:
+    cells = own.cells
+    level = f"{cells.group_level}s"
+    findings = split_findings(cells, folds, own.sides)
+    if (cells.groups == "").any():
+        why = f"the files do not tell the {cells.group_level} of {int(np.sum(cells.groups == '')):,} cells"
+        findings[0] = not_looked_at("group leaks", level, why, "ask the owner of the data")
+    if crops is None:
+        what, why = "duplicates, conflicting labels, borders", f"no image is in {cells.root}"
+        findings.append(not_looked_at(what, "cells", why, "point --data to the folder of the images"))
+    else:
+        findings += pixel_findings(cells, folds, crops, close_pairs(cells, own.sides)[0])
+        findings += [*_borders(own), *_missing(own, crops)]
+    if not problem:
+        return findings
+    no_split = found("no split", "datasets", "warning", problem, "see --split and --group", [], count=1)
+    return [no_split, *(_without_split(one) if one.kind in OF_A_SPLIT else one for one in findings)]
 
 
 def _folds(cells: Cells, request: AuditRequest, protocol: Protocol) -> tuple[Folds, str, str]:
@@ -243,52 +171,54 @@ def _folds(cells: Cells, request: AuditRequest, protocol: Protocol) -> tuple[Fol
     domains = {one: cells.table[f"domain_{one}"].to_numpy(dtype=np.str_) for one in cells.domains}
     recipe = SplitRecipe(name, protocol.outer_folds, protocol.split_seed, request.domain)
     if (cells.groups == "").all():
-        return [], "none", f"its files tell no {cells.group_level}, so that no split of it can be shown free of leaks"
+        return [], "", f"its files tell no {cells.group_level}, so that no split of it can be shown free of leaks"
     try:
         made = make_folds(cells.labels, cells.groups, official, domains, recipe)
     except SplitError as error:
         if request.split:
             raise
-        return [], "none", error.message
+        return [], "", error.message
     told = "grouped" if name == "auto" else name
     return [(fold.train, fold.test) for fold in made], f"{len(made)} folds, {told}", ""
 
 
-def _look(dataset: _Dataset, progress: Progress) -> Crops | None:
-    if not len(dataset.planned):
+def _look(dataset: VisibleDataset, progress: Progress) -> Crops | None:
+    if not len(dataset.here):
         return None
-
-    def read(row: int) -> Pixels:
-        pixels = dataset.read(row)
-        assert pixels is not None
-        return pixels
-
     with progress.stage("crops") as advance:
-        return look_at(read, dataset.looks.tolist(), advance)
+        return look_at(dataset.read, dataset.reading_order().tolist(), advance)
 
 
-def _borders(dataset: _Dataset) -> list[AuditFinding]:
+def _without_split(finding: AuditFinding) -> AuditFinding:
+    return not_looked_at(finding.kind, finding.unit, "there is no split to look at", "see --split and --group")
+
+
+def _borders(dataset: VisibleDataset) -> list[AuditFinding]:
     if dataset.plan is None:
         return []
     return [
         found(
             "windows beyond the border", "cells", "note",
             "part of the window lies outside its image, and is filled by the protocol's edge rule",
-            "know it; a smaller window has fewer of them", dataset.planned[dataset.plan.beyond_border],
+            "know it; a smaller window has fewer of them", dataset.here[dataset.plan.beyond_border],
         )
     ]  # fmt: skip
 
 
-def _missing(dataset: _Dataset) -> list[AuditFinding]:
-    findings = []
-    for count, what in ((dataset.missing, "missing images"), (dataset.unreadable, "unreadable images")):
-        if count and len(dataset.planned):
-            why = f"the crops of {len(dataset.cells) - len(dataset.planned):,} cells were not looked at"
-            findings.append(replace(not_looked_at(what, "images", why, "fetch or mend them"), count=count))
-    return findings
+def _missing(dataset: VisibleDataset, crops: Crops) -> list[AuditFinding]:
+    broken = len(dataset.here) - len(crops.rows)
+    why = f"the crops of {len(dataset.cells) - len(crops.rows):,} cells were not looked at"
+    return [
+        replace(not_looked_at(kind, unit, why, "fetch or mend them"), count=count)
+        for count, kind, unit in (
+            (dataset.missing, "missing images", "images"), (dataset.unreadable, "unreadable images", "images"),
+            (broken, "unreadable crops", "cells"),
+        )
+        if count
+    ]  # fmt: skip
 
 
-def _facts(request: AuditRequest, dataset: _Dataset, split: str) -> dict[str, Any]:
+def _facts(request: AuditRequest, dataset: VisibleDataset, split: str) -> dict[str, Any]:
     cells, plan = dataset.cells, dataset.plan
     return {
         "dataset": cells.spec.name,
@@ -302,17 +232,6 @@ def _facts(request: AuditRequest, dataset: _Dataset, split: str) -> dict[str, An
         "images": {
             "named": int(cells.table["file"].nunique()), "missing": dataset.missing, "unreadable": dataset.unreadable,
         },
-        "crops_looked_at": len(dataset.planned),
+        "crops_looked_at": len(dataset.here),
         "window_um": None if plan is None else plan.geometry.window_um,
     }  # fmt: skip
-
-
-def _whole_image(cells: Cells, row: int) -> Pixels:
-    """Return a released patch as it is."""
-    from PIL import Image
-
-    from mitozoo.data.slides import decoding
-
-    path = cells.root / cells.table["file"].iloc[row]
-    with decoding(path), Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))

@@ -73,6 +73,6 @@ def embed_with(
     together = batch_size or BATCH_SIZE[device.split(":")[0]]
     with progress.stage("embeddings") as advance:
         return embed(
-            plan, EmbeddingStore(key), model.load, device=device, batch_size=together, on_progress=advance,
+            plan, EmbeddingStore(key, dataset=plan.cells.spec.name), model.load, device=device, batch_size=together, on_progress=advance,
             on_note=progress.note,
         )  # fmt: skip

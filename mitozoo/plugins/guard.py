@@ -96,7 +96,8 @@ def _by_alarm(name_it: Callable[[], None], seconds: float, reason: str) -> Itera
         if not named and seconds > PATIENCE:
             named = True
             signal.setitimer(signal.ITIMER_REAL, seconds - PATIENCE, 1.0)
-            name_it()
+            with contextlib.suppress(RuntimeError):  # the plugin was writing to stderr itself at this very moment
+                name_it()
         else:
             raise PluginTimeout(reason)
 

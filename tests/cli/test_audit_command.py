@@ -83,7 +83,7 @@ def test_images_that_are_not_here(make_table):
     for file in table.parent.glob("*.png"):
         file.unlink()
     found = findings(table, "--crop-um", "70")  # 140 px: neighbours 120 px apart overlap
-    nothing_seen = found["pixels: duplicates, conflicting labels, borders"]
+    nothing_seen = found["duplicates, conflicting labels, borders"]
     assert (nothing_seen["count"], nothing_seen["severity"]) == (None, "not looked at")
     assert found["overlapping crops"]["count"] == 6 * SLIDES
     assert "pixel-identical crops" not in found

@@ -120,8 +120,9 @@ def test_borders_of_one_colour_are_measured(sides, width):
 
 def test_digests_and_order():
     one, other = (cut(p) for p in tissue(2))
-    crops = look_at([one, other, one.copy(), one[:64]].__getitem__, [3, 2, 0, 1])
-    assert crops.rows.tolist() == [0, 1, 2, 3]
+    crops = look_at([one, other, one.copy(), one[:64], None].__getitem__, [3, 4, 2, 0, 1])
+    assert crops.rows.tolist() == [0, 1, 2, 3]  # the last one cannot be read
+    assert len(crops.digests) == len(crops.thumbs) == len(crops.borders) == 4
     assert crops.digests[0] == crops.digests[2]
     assert len(set(crops.digests)) == 3
 

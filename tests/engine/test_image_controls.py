@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 import mitozoo
-from mitozoo.engine.image_controls import wants_image_controls
+from mitozoo.engine.image_controls import run_image_controls, wants_image_controls
 from mitozoo.engine.request import Request
 from mitozoo.engine.verification import verify_run
 from mitozoo.errors import MitozooError, VerificationError
@@ -99,6 +99,39 @@ def test_demo_has_them_without_asking(with_controls):
     assert not wants(model, dataset="tiny")
     assert wants(model, dataset="tiny", controls="full")
     assert not wants(control, dataset="demo", controls="full")
+
+
+@pytest.mark.parametrize("patches_only", [True, False])
+def test_beside_a_trained_network_they_are_probes_on_the_same_splits(with_controls, tmp_path, patches_only):
+    from mitozoo.engine.find_model import find_model
+    from mitozoo.engine.subject import RegisteredModel
+    from mitozoo.protocols.presets import find_protocol
+    from mitozoo.protocols.spec import override
+
+    trained = override(find_protocol("end-to-end"), {"split_seed": "3", "inner_folds": "4", "window_um": "64"})
+    asked = Request(
+        model="steady", dataset="tiny", protocol="end-to-end", fractions=(0.3, 1), perturb=("blur",), label_noise=0.1,
+        seeds=2,
+    )  # fmt: skip
+    seen = []
+
+    def evaluate(request, subject):
+        seen.append((request, subject))
+        return tmp_path / subject.name
+
+    model = RegisteredModel(find_model("steady"))
+    found = run_image_controls(asked, model, trained, patches_only=patches_only, evaluate=evaluate)
+    assert found == {
+        "colour-statistics": tmp_path / "colour-statistics",
+        "random-init": tmp_path / "steady:random-init",
+    }
+    for request, subject in seen:
+        probe = override(find_protocol(request.protocol), request.settings)
+        assert not probe.trains_network
+        assert (probe.split_seed, probe.inner_folds) == (3, 4)
+        assert probe.window_um == (56 if patches_only else 64)
+        assert (request.fractions, request.perturb, request.label_noise, request.seeds) == ((1,), (), 0.1, 2)
+        assert subject.spec.controls_only
 
 
 def document(model, **controls):

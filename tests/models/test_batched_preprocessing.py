@@ -50,12 +50,19 @@ def test_the_authors_rule_gives_the_same_bytes_too(side, size, seed, interpolati
     np.testing.assert_array_equal(seen[0].numpy(), single.as_authors_see(window, preprocessing))
 
 
+DEVICES = [name for name, here in {
+    "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(),
+}.items() if here]  # fmt: skip
+
+
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("authors", [False, True])
-def test_windows_of_several_sizes_keep_their_places(authors):
+def test_windows_of_several_sizes_keep_their_places_on_each_device_of_this_machine(authors, device):
     windows = [noise(side, seed) for seed, side in enumerate([50, 20, 32, 50, 37, 20, 129])]
-    seen = prepare(windows, recipe(), "cpu", authors=authors)
+    seen = prepare(windows, recipe(), device, authors=authors)
     alone = [(single.as_authors_see if authors else single.resample)(window, recipe()) for window in windows]
-    np.testing.assert_array_equal(seen.numpy(), alone)
+    np.testing.assert_array_equal(seen.cpu().numpy(), alone)
+    assert seen.device.type == device
 
 
 def test_more_windows_than_are_summed_at_once(monkeypatch):

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from tiny_training import SIZE, Stopped, cells, load, load_transformer, same, stop_after
+from tiny_training import RESIDUAL, SIZE, WEIGHTLESS, Stopped, cells, load, load_transformer, same, stop_after
 
 from mitozoo.errors import ModelError, ProtocolError
 from mitozoo.models.encoder import load_encoder
@@ -208,8 +208,6 @@ def test_what_cannot_be_is_refused(settings):
 
 
 def test_networks_that_cannot_be_trained_are_refused(tmp_path):
-    from test_tuning import RESIDUAL, WEIGHTLESS
-
     with pytest.raises(ModelError, match="without linear layers"):
         fit(tmp_path / "c.pt", encoder=lambda: load_encoder(RESIDUAL), adapters=True)
     with pytest.raises(ModelError, match="no weights"):

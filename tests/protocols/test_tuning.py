@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -11,9 +11,11 @@ import torch
 from safetensors.numpy import load_file, save_file
 from tiny_training import (
     PREPROCESSING,
+    RESIDUAL,
     SIZE,
     SPEC,
     TRANSFORMER,
+    WEIGHTLESS,
     Stopped,
     cells,
     fit,
@@ -161,36 +163,6 @@ def test_what_is_not_trained_stays_in_evaluation_mode():
     assert not any(module.training for module in network.eval().modules())
 
 
-class ResidualNetwork(torch.nn.Module):
-    """Two blocks with batch norm, whose running statistics move with every patch in training mode."""
-
-    class Block(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.convolution = torch.nn.Conv2d(4, 4, 3, padding=1)
-            self.norm = torch.nn.BatchNorm2d(4)
-
-        def forward(self, features):
-            return features + self.norm(self.convolution(features)).relu()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
-        self.blocks = torch.nn.Sequential(self.Block(), self.Block())
-
-    def forward(self, images):
-        return self.blocks(self.stem(images)).mean((2, 3))
-
-
-def residual_network():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(4)
-        return ResidualNetwork()
-
-
-RESIDUAL = dataclasses.replace(SPEC, name="residual", load=residual_network)
-
-
 def test_running_statistics_move_in_the_trained_blocks_alone(tmp_path):
     prediction = fit(tmp_path / "c.pt", encoder=lambda: load_encoder(RESIDUAL), **KINDS["last-blocks"])
     inside = "encoder.network.blocks.1"
@@ -322,18 +294,6 @@ def test_adapters_that_no_image_would_pass_are_not_made():
 # Refusals
 
 
-class NoWeights(torch.nn.Module):
-    def forward(self, images):
-        return torch.cat((images.mean((2, 3)), images.std((1, 2, 3))[:, None]), 1)
-
-
-def no_weights():
-    return NoWeights()
-
-
-WEIGHTLESS = dataclasses.replace(SPEC, name="colours", load=no_weights)
-
-
 @pytest.mark.parametrize(
     ("spec", "settings", "said"),
     [
@@ -363,8 +323,7 @@ def test_protocols_asked_of_models_that_cannot(tmp_path, spec, settings, said):
 
 
 def test_without_peft_it_says_what_to_install(tmp_path, monkeypatch):
-    real = builtins.__import__
-    monkeypatch.setattr("importlib.import_module", lambda name: real("no_such_module_here"))
+    monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ModelError, match="protocol 'tiny' needs peft>=") as refused:
         fit(tmp_path / "c.pt", encoder=load_transformer, kind=Lora)
     assert refused.value.hint == "Try: pip install 'peft>=0.13'"

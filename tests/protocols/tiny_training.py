@@ -71,6 +71,48 @@ TRANSFORMER = dataclasses.replace(
 )
 
 
+class ResidualNetwork(torch.nn.Module):
+    """Two blocks with batch norm, whose running statistics move with every patch in training mode."""
+
+    class Block(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution = torch.nn.Conv2d(4, 4, 3, padding=1)
+            self.norm = torch.nn.BatchNorm2d(4)
+
+        def forward(self, features):
+            return features + self.norm(self.convolution(features)).relu()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+        self.blocks = torch.nn.Sequential(self.Block(), self.Block())
+
+    def forward(self, images):
+        return self.blocks(self.stem(images)).mean((2, 3))
+
+
+def residual_network():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        return ResidualNetwork()
+
+
+RESIDUAL = dataclasses.replace(SPEC, name="residual", load=residual_network)
+
+
+class NoWeights(torch.nn.Module):
+    def forward(self, images):
+        return torch.cat((images.mean((2, 3)), images.std((1, 2, 3))[:, None]), 1)
+
+
+def no_weights():
+    return NoWeights()
+
+
+WEIGHTLESS = dataclasses.replace(SPEC, name="colours", load=no_weights)
+
+
 def load() -> Encoder:
     return load_encoder(SPEC)
 

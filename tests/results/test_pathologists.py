@@ -13,6 +13,7 @@ from mitozoo.data.splits import Fold
 from mitozoo.embeddings.table import EmbeddingTable, write_embeddings
 from mitozoo.engine.verification import verify_run
 from mitozoo.errors import VerificationError
+from mitozoo.results.beside import count_line, expert_tables
 from mitozoo.results.pathologists import pathologists_parts
 from mitozoo.results.row import DONE, Axes, ResultRow
 from mitozoo.results.run_folder import RESULT, dump
@@ -140,3 +141,19 @@ def test_real_votes_are_kept_and_verified(shared_data, tmp_path, fresh_registry)
     (run.folder / RESULT).write_text(dump(document))
     with pytest.raises(VerificationError, match=r"experts\.fleiss_kappa is recorded as 0\.9"):
         verify_run(run.folder)
+
+
+def test_what_a_person_reads_of_them(voted):
+    found = parts(voted, voted[1][:, 0])
+    (title, headers, rows), (_, _, strata) = expert_tables(found)
+    assert title.startswith("balanced accuracy against the other experts (Fleiss' kappa 0.")
+    assert [len(row) for row in rows] == [len(headers)] * EXPERTS
+    assert rows[0][2] == rows[0][3] != rows[1][3]
+    assert [row[0] for row in strata] == ["2 of 3", "3 of 3"]
+    [line] = count_line(found)
+    assert "best case: only annotated candidates were classified" in line
+    assert "in 40 regions of 2 mm2" in line
+    assert count_line({"candidate_count": {"note": "", "refused": "half in train"}}) == [
+        "no candidate count: half in train"
+    ]
+    assert expert_tables({}) == count_line({}) == []

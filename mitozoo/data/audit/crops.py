@@ -37,31 +37,37 @@ class Crops:
 
 
 def look_at(
-    read: Callable[[int], Pixels], order: Sequence[int], on_progress: Callable[[int, int], None] = lambda done, of: None
+    read: Callable[[int], Pixels | None],
+    order: Sequence[int],
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Crops:
-    """Return what the crops look like; `read` gives (h, w, 3) for a position and is called from several threads.
+    """Return what the crops look like, without those that cannot be read.
 
     Args:
-        read: reads one crop.
+        read: reads the crop at a position, (h, w, 3), or None; called from several threads.
         order: positions of the cells, in the order in which they are best read.
         on_progress: told (done, total).
     """
-    digests: list[str] = []
-    thumbs = np.empty((len(order), THUMB_PX, THUMB_PX), dtype=np.uint8)
-    borders = np.empty(len(order), dtype=np.int64)
+    looks: list[tuple[int, str, Pixels, int]] = []
     with ThreadPoolExecutor(READING_THREADS) as threads:
-        for place, (digest, thumb, border) in enumerate(threads.map(lambda row: _look(read(row)), order)):
-            digests.append(digest)
-            thumbs[place], borders[place] = thumb, border
-            on_progress(place + 1, len(order))
-    rows = np.asarray(order, dtype=np.int64)
-    sorting = np.argsort(rows)
-    return Crops(rows[sorting], tuple(digests[place] for place in sorting), thumbs[sorting], borders[sorting])
+        for done, (row, look) in enumerate(zip(order, threads.map(lambda row: _look(read(row)), order), strict=True)):
+            if look is not None:
+                looks.append((int(row), *look))
+            on_progress(done + 1, len(order))
+    looks.sort(key=lambda look: look[0])
+    return Crops(
+        rows=np.array([look[0] for look in looks], dtype=np.int64),
+        digests=tuple(look[1] for look in looks),
+        thumbs=np.array([look[2] for look in looks], dtype=np.uint8).reshape(-1, THUMB_PX, THUMB_PX),
+        borders=np.array([look[3] for look in looks], dtype=np.int64),
+    )
 
 
-def _look(pixels: Pixels) -> tuple[str, Pixels, int]:
+def _look(pixels: Pixels | None) -> tuple[str, Pixels, int] | None:
     from PIL import Image
 
+    if pixels is None:
+        return None
     digest = hashlib.sha256(f"{pixels.shape} ".encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
     grey = Image.fromarray(pixels).convert("L").resize((THUMB_PX, THUMB_PX), Image.Resampling.BOX)
     return digest, np.asarray(grey), _border(pixels)
