@@ -24,8 +24,8 @@ demo: setup ## the main job on the embedded dataset, then a short end-to-end tra
 	$(BIN)/mitozoo eval --model efficientnet-lite0 --dataset demo --protocol end-to-end-short \
 		--set epochs=2 --limit 400 --folds 1
 
-test: setup
-	$(BIN)/python -m pytest
+test: setup ## on every core; each process keeps to one, and a module's tests stay together
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 fuzz: setup ## 10,000 mutated label files, of all readers together; `make test` reads 1,000
 	MITOZOO_FUZZED_FILES=10000 $(BIN)/python -m pytest -p no:randomly -k "or_refused" tests/data tests/plugins_in_repo/test_datasets.py

@@ -1,8 +1,8 @@
 """Reading cells' patches from JPEG-tiled pyramids, against a loop of OpenSlide.read_region in cell order.
 
 The cells lie where MIDOG++'s lie, 20 of its fields of 7,000 x 5,200 px on a slide, and come in the order of their ids
-as text, as in a cell table; or in random order. The slides are synthetic; none of them is in the file cache when a round
-begins. That both sides read the same pixels is checked first. What a GPU would need is modelled, not measured.
+as text, as in a cell table; or in random order. The slides are synthetic; none of them is in the file cache when a
+round begins. That both sides read the same pixels is checked first. What a GPU would need is modelled, not measured.
 
 python benchmarks/patches.py [--cells 5000] [--tile 256] [--rounds 3] [--order random] [--labels MIDOG++.json]
 """
@@ -69,10 +69,8 @@ def main() -> None:
             plan = plan.take(np.random.default_rng(0).permutation(len(plan)))
         assert (plan.side_px == SIDE).all()
         assert not plan.beyond_border.any()
-        size = sum(file.stat().st_size for file in files) / 1e6
-        print(
-            f"{len(plan):,} cells on {len(files)} slides, {size:,.0f} MB, JPEG tiles of {asked.tile} px, {asked.order} order"
-        )
+        size = f"{sum(file.stat().st_size for file in files) / 1e6:,.0f} MB"
+        print(f"{len(plan):,} cells in {asked.order} order, {len(files)} slides, {size}, tiles of {asked.tile} px")
         if not np.array_equal(openslide_loop(plan), mitozoo_reads(plan)):
             raise SystemExit("the two sides read different pixels")
         print("equal pixels on both sides")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -11,8 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from mitozoo import storage
-from mitozoo.data.slides import Edge, Pixels, corner, open_slide, shared_slide
-from mitozoo.errors import DataError, ProtocolError, SlideError
+from mitozoo.data.slides import Edge, Pixels, corner, shared_slide
+from mitozoo.data.window_checks import (
+    known_mpp,
+    read_headers,
+    refuse_unseen,
+    unreadable,
+    window_in_patch_px,
+    window_px,
+)  # fmt: skip
+from mitozoo.errors import ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +28,7 @@ if TYPE_CHECKING:
     from mitozoo.data.cells import Cells
     from mitozoo.data.treatments import Treatment
 
-OPENING_THREADS = 8
 LISTED = 20  # cells and slides that a finding names
-AGREEING_MPP = 0.02  # relative; a slide file and its dataset that differ by more are both named
 _PER_CELL = ("file_index", "x", "y", "side_px", "mpp", "beyond_border", "centred_outside")
 BAND_PX = 512  # windows are read in bands of about a tile's height, so that a tile is decoded once
 
@@ -33,15 +38,17 @@ class Geometry:
     """What a network sees around a cell.
 
     Attributes:
-        window_um: side of the square window, um; None: the whole released patch.
+        window_um: side of the square window, um; None: `window_px`, or the whole released patch.
         edge: what lies beyond the slide's border: 'reflect' (see `Slide.read`) or 'black'.
         authors: the window is a tile that goes through the authors' own resize and crop, in place of being resampled
             whole to the network's input.
+        window_px: side of the window in the slide's own pixels at full resolution, in place of a physical size.
     """
 
     window_um: float | None
     edge: Edge
     authors: bool = False
+    window_px: int | None = None
 
     def __post_init__(self) -> None:
         if self.window_um is not None and not 0 < self.window_um <= 10_000:
@@ -181,14 +188,6 @@ def join_plans(cells: Cells, plans: Sequence[PatchPlan]) -> PatchPlan:
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Header:
-    width: int = 0
-    height: int = 0
-    mpp: float | None = None
-    problem: str = ""
-
-
 def plan_patches(
     cells: Cells, geometry: Geometry, *, target_px: int, edge_named: bool = False, mpp_named: bool = False,
     skip_unreadable: bool = False,
@@ -215,12 +214,12 @@ def plan_patches(
     files = [cells.root / str(name) for name in names]
     file_first = cells.spec.patch_px is None and not mpp_named
     needs_mpp = file_first | np.isin(np.arange(len(files)), file_index[cells.table["mpp"].isna()])
-    headers = _read_headers(files, needs_mpp)
+    headers = read_headers(files, needs_mpp)
     readable = np.array([not header.problem for header in headers])
     skipped: tuple[tuple[str, str], ...] = ()
     if not readable.all():
         if not skip_unreadable or not readable.any():
-            raise _unreadable([header.problem for header in headers if header.problem], len(files))
+            raise unreadable([header.problem for header in headers if header.problem], len(files))
         lost = ~readable[file_index]
         ids = cells.table["cell_id"].to_numpy()
         skipped = tuple((str(ids[row]), headers[file_index[row]].problem) for row in np.flatnonzero(lost))
@@ -228,114 +227,19 @@ def plan_patches(
         files = [file for file, header in zip(files, headers, strict=True) if not header.problem]
         headers = [header for header in headers if not header.problem]
     width, height = (np.array([getattr(h, side) for h in headers])[file_index] for side in ("width", "height"))
-    mpp, disagreements = _mpp(cells, headers, file_index, file_first=file_first)
+    mpp, disagreements = known_mpp(cells, headers, file_index, file_first=file_first)
     if cells.spec.patch_px is None:
         x, y = cells.table["x"].to_numpy(), cells.table["y"].to_numpy()
-        side_px = _window_px(geometry, mpp)
+        side_px = window_px(geometry, mpp)
     else:
         x = y = np.full(len(cells), cells.spec.patch_px / 2)
-        side_px = _window_in_patch_px(cells, geometry, mpp, width, height, edge_named=edge_named)
+        side_px = window_in_patch_px(cells, geometry, mpp, width, height, edge_named=edge_named)
     left, top = np.floor(x - side_px / 2 + 0.5), np.floor(y - side_px / 2 + 0.5)
     nothing_seen = (left + side_px <= 0) | (top + side_px <= 0) | (left >= width) | (top >= height)
-    _refuse_unseen(cells, np.flatnonzero(nothing_seen), x, y, width, height)
+    refuse_unseen(cells, np.flatnonzero(nothing_seen), x, y, width, height)
     return PatchPlan(
         cells, geometry, target_px, tuple(files), file_index, x, y, side_px, mpp,
         beyond_border=(left < 0) | (top < 0) | (left + side_px > width) | (top + side_px > height),
         centred_outside=(x < 0) | (y < 0) | (x >= width) | (y >= height),
         skipped=skipped, mpp_disagreements=disagreements,
     )  # fmt: skip
-
-
-def _read_headers(files: list[Path], needs_mpp: npt.NDArray[np.bool_]) -> list[_Header]:
-    def read(file: Path, needs_mpp: bool) -> _Header:
-        try:
-            slide = open_slide(file)
-            slide.require_whole()
-        except SlideError as error:
-            return _Header(problem=error.message)
-        return _Header(*slide.size, mpp=slide.mpp if needs_mpp else None)
-
-    with ThreadPoolExecutor(OPENING_THREADS) as threads:
-        return list(threads.map(read, files, needs_mpp.tolist()))
-
-
-def _unreadable(problems: list[str], files: int) -> SlideError:
-    more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-    return SlideError(
-        f"{len(problems)} of {files} slides cannot be read: {'; '.join(problems[:3])}{more}",
-        hint="Mend or fetch them, or leave their cells out with --skip-unreadable, which the result records.",
-    )
-
-
-def _mpp(
-    cells: Cells, headers: list[_Header], file_index: npt.NDArray[np.int64], *, file_first: bool
-) -> tuple[npt.NDArray[np.float64], tuple[tuple[str, float, float], ...]]:
-    """Return (n,) microns per pixel, and the slides of which file and dataset state different ones."""
-    own = np.array([np.nan if header.mpp is None else header.mpp for header in headers])[file_index]
-    stated = cells.table["mpp"].to_numpy(dtype=float)
-    first, second = (own, stated) if file_first else (stated, own)
-    mpp = np.where(np.isnan(first), second, first)
-    slides = cells.table["slide"].to_numpy(dtype=np.str_)
-    if (unknown := np.isnan(mpp)).any():
-        lost = np.unique(slides[unknown])
-        raise DataError(
-            f"no microns per pixel are known for {len(lost)} slides of dataset '{cells.spec.name}', such as "
-            f"{lost[0]}: neither the file nor the dataset states them",
-            hint="Pass --mpp with the scanner's microns per pixel.",
-        )
-    differ = file_first & (np.abs(own - stated) > AGREEING_MPP * np.minimum(own, stated))  # NaN: one says nothing
-    told = {(str(slides[row]), float(own[row]), float(stated[row])) for row in np.flatnonzero(differ)}
-    return mpp, tuple(sorted(told))
-
-
-def _refuse_unseen(
-    cells: Cells, rows: npt.NDArray[np.int64], x: npt.NDArray[np.float64], y: npt.NDArray[np.float64],
-    width: npt.NDArray[np.int64], height: npt.NDArray[np.int64],
-) -> None:  # fmt: skip
-    """Raise `DataError` where a window shows nothing of its slide; label files do hold centres a few px outside."""
-    if not rows.size:
-        return
-    row = rows[0]
-    cell = cells.table.iloc[row]
-    more = f" (and {rows.size - 1:,} cells more)" if rows.size > 1 else ""
-    raise DataError(
-        f"cell {cell['cell_id']} of dataset '{cells.spec.name}' lies at ({x[row]:g}, {y[row]:g}), outside its "
-        f"slide {cell['slide']} of {width[row]} x {height[row]} px by more than half a window{more}"
-    )
-
-
-def _window_px(geometry: Geometry, mpp: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    if geometry.window_um is None:
-        raise ProtocolError(
-            "the window is 'the whole patch', and this dataset has whole slides",
-            hint="Name a window in um: --crop-um 56.",
-        )
-    side_px = np.rint(geometry.window_um / mpp).astype(np.int64)
-    if (side_px < 2).any():
-        raise ProtocolError(f"a window of {geometry.window_um} um is less than 2 px at {mpp.max():g} um/px")
-    return side_px
-
-
-def _window_in_patch_px(
-    cells: Cells, geometry: Geometry, mpp: npt.NDArray[np.float64], width: npt.NDArray[np.int64],
-    height: npt.NDArray[np.int64], *, edge_named: bool,
-) -> npt.NDArray[np.int64]:  # fmt: skip
-    patch_px = cells.spec.patch_px
-    assert patch_px is not None
-    other = np.flatnonzero((width != patch_px) | (height != patch_px))
-    if other.size:
-        row = other[0]
-        raise DataError(
-            f"patch {cells.table['file'].iloc[row]} has {width[row]} x {height[row]} px, and the patches of dataset "
-            f"'{cells.spec.name}' have {patch_px} x {patch_px}"
-        )
-    if geometry.window_um is None:
-        return np.full(len(cells), patch_px, dtype=np.int64)
-    side_px = _window_px(geometry, mpp)
-    if side_px.max() > patch_px and not edge_named:
-        raise DataError(
-            f"a window of {geometry.window_um:g} um is {side_px.max()} px, larger than the {patch_px} px patches "
-            f"({patch_px * mpp.min():.1f} um) of dataset '{cells.spec.name}'",
-            hint="Take a smaller window, or name an edge rule for what lies outside the patch.",
-        )
-    return side_px

@@ -6,11 +6,11 @@ import base64
 import binascii
 import contextlib
 import re
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import httpx2
 
-import mitozoo
 from mitozoo.download.partial import Promise
 from mitozoo.download.patience import PassingError, retry_after
 from mitozoo.errors import DownloadError
@@ -36,7 +36,7 @@ def new_client(connections: int) -> httpx2.Client:
         timeout=_TIMEOUT,
         follow_redirects=False,
         limits=httpx2.Limits(max_connections=connections),
-        headers={"User-Agent": f"mitozoo/{mitozoo.__version__}", "Accept-Encoding": "identity", "Accept": "*/*"},
+        headers={"User-Agent": f"mitozoo/{version('mitozoo')}", "Accept-Encoding": "identity", "Accept": "*/*"},
     )
 
 

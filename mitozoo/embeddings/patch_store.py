@@ -125,7 +125,7 @@ def store_patches(
 
 
 def _has_surroundings(plan: PatchPlan) -> bool:
-    return plan.cells.spec.patch_px is None and plan.geometry.window_um is not None and not plan.geometry.authors
+    return plan.cells.spec.patch_px is None and not plan.geometry.authors
 
 
 def _shards(plan: PatchPlan, cells: int) -> list[Rows]:

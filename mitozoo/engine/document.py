@@ -122,7 +122,9 @@ def _geometry(subject: RegisteredModel | BroughtEmbeddings, plan: PatchPlan | No
         "seen_um": _range(seen_um),
         "input_mpp": _range(seen_um / preprocessing.size),
         "model_mpp": preprocessing.mpp,
-        "note": "the dataset releases patches: each is seen whole"
+        "note": f"{plan.geometry.window_px} px of each slide's own, whatever their size"
+        if plan.geometry.window_px is not None
+        else "the dataset releases patches: each is seen whole"
         if plan.geometry.window_um is None
         else f"{plan.geometry.window_um:g} um around each cell, "
         + ("through the authors' own resize and crop" if plan.geometry.authors else "resampled once, whole"),

@@ -18,6 +18,7 @@ from mitozoo.engine.find_dataset import data_folder, find_dataset
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
 from mitozoo.errors import DataError, ModelError, ProtocolError, SplitError
 from mitozoo.plugins.registry import load_registry
+from mitozoo.protocols.spec import NATIVE_PX
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,6 +145,9 @@ def _geometry(spec: DatasetSpec, request: Request, model: ModelSpec, protocol: P
         whole_patch = spec.patch_px is not None and not named
         window_um = request.crop_um or protocol.window_um
         return Geometry(None if whole_patch else window_um, protocol.edge), preprocessing.size
+    if protocol.geometry == "native":
+        native_px = None if spec.patch_px is not None else NATIVE_PX
+        return Geometry(None, protocol.edge, window_px=native_px), preprocessing.size
     if preprocessing.mpp is None:
         raise ModelError(
             f"model '{model.name}' states no microns per pixel, which geometry '{protocol.geometry}' goes by",
@@ -164,5 +168,7 @@ def _require_undivided_slides(cells: Cells) -> None:
         raise DataError(
             f"{len(divided)} slides of dataset '{cells.spec.name}' hold cells of several {cells.group_level}s, such as "
             f"{divided.index[0]}",
-            hint="Give each part of such a slide a slide name of its own, with one image file for all.",
+            hint="--group image is for fields that are slides of their own; patches of one slide may overlap."
+            if cells.group_level == "image"
+            else "Give each part of such a slide a slide name of its own, with one image file for all.",
         )

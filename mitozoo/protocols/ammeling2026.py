@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 CLASSES = 2
 #: How the released code divides and shows its data: five draws of a fifth of the annotations, seeds 42 to 46, black
-#: beyond the border. Its crops are 224 px of whatever size a pixel has, which a window of 56 um is at 0.25 um/px.
+#: beyond the border, crops of 224 px of whatever size a pixel has.
 AS_RELEASED: Mapping[str, Any] = {
-    "split": "random", "outer_folds": 5, "split_seed": 42, "fraction_of": "cells", "edge": "black", "window_um": 56.0,
+    "split": "random", "outer_folds": 5, "split_seed": 42, "fraction_of": "cells", "edge": "black",
+    "geometry": "native",
 }  # fmt: skip
 
 
@@ -40,6 +41,7 @@ class Ammeling2026Probe(Protocol):
         thrown_away: share of the drawn cells, at random, that the released code leaves out so that its probe is fitted
             on as many cells as its trained networks are.
         max_iterations: of L-BFGS.
+        inferred: what the paper that is followed does not say, taken from this code.
     """
 
     kind: ClassVar[str] = "ammeling2026-probe"
@@ -48,6 +50,7 @@ class Ammeling2026Probe(Protocol):
     standardised: bool = False
     thrown_away: float = 0.2
     max_iterations: int = 1000
+    inferred: tuple[str, ...] = ()
 
     def validate(self) -> None:
         """Refuse to throw away everything, and to take no step."""

@@ -46,6 +46,7 @@ class Ammeling2026Tuning(NetworkTraining):
         one_cycle: whether the learning rate follows OneCycle, rising over `warmup`; else it is constant.
         jitter: largest shift of a training patch, a share of its side, as far as tissue around it is stored.
         validated: share of the drawn cells that is validated on.
+        inferred: what the paper that is followed does not say, taken from this code.
     """
 
     kind: ClassVar[str] = "ammeling2026-tuning"
@@ -67,6 +68,7 @@ class Ammeling2026Tuning(NetworkTraining):
     one_cycle: bool = True
     jitter: float = 0.1
     validated: float = 0.2
+    inferred: tuple[str, ...] = ()
 
     def validate(self) -> None:
         """Refuse values with which nothing would be trained, or nothing compared."""

@@ -10,6 +10,7 @@ from mitozoo.protocols.knn import Knn
 from mitozoo.protocols.last_blocks import LastBlocks
 from mitozoo.protocols.linear_probe import LinearProbe
 from mitozoo.protocols.lora import Lora
+from mitozoo.protocols.replications import REPLICATIONS
 from mitozoo.protocols.simpleshot import SimpleShot
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ PRESETS: dict[str, Protocol] = {
         ),
         Lora(name="lora", version=1, title="Adapters trained in a frozen network, three learning rates"),
         LastBlocks(name="last-blocks", version=1, title="The last blocks trained, three learning rates"),
+        *REPLICATIONS,
     )
 }
 

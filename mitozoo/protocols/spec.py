@@ -15,6 +15,7 @@ from mitozoo.plugins.record import Record, canonical_json, record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+NATIVE_PX = 224
 DESCRIPTIVE = ("name", "version", "title")
 
 
@@ -27,8 +28,9 @@ class Protocol(Record):
         version: raised when a value below changes.
         title: one line for lists.
         geometry: 'window' (`window_um`, resampled once, whole, to the input), 'model-native' (likewise, but a window of
-            input px x the model's training mpp), or 'authors' (a tile of the model's tile size at its training mpp,
-            through the authors' own resize and crop).
+            input px x the model's training mpp), 'authors' (a tile of the model's tile size at its training mpp,
+            through the authors' own resize and crop), or 'native' (`NATIVE_PX` of the slide's own pixels, whatever
+            their size, resampled once: what a physical window is there to replace).
         window_um: side of the square window around the cell, microns; patch-only datasets use their whole patch.
         edge: what lies beyond the slide's border: 'reflect' or 'black'.
         split: 'auto' (official where there is one, else grouped folds), 'official', 'grouped', 'random' (draws of
@@ -45,7 +47,7 @@ class Protocol(Record):
     name: str
     version: int
     title: str
-    geometry: Literal["window", "model-native", "authors"] = "window"
+    geometry: Literal["window", "model-native", "authors", "native"] = "window"
     window_um: float = 56.0
     edge: Literal["reflect", "black"] = "reflect"
     split: Literal["auto", "official", "grouped", "random", "grouped-draws"] = "auto"

@@ -63,7 +63,8 @@ def stored(plan, preprocessing, margin_share=0.0):
 
 def contents(home):
     folder = home / "patches"
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    kept = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith((".held-", ".used")))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in kept}
 
 
 def test_they_are_the_resampled_windows_and_are_read_once(plan, preprocessing, small_shards):

@@ -32,7 +32,7 @@ SIDES = {
 }  # fmt: skip
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(**SIDES)
 def test_a_whole_window_is_resampled_to_pils_bytes(side, size, seed, interpolation):
     preprocessing, window = recipe(size=size, resize_to=size, interpolation=interpolation), noise(side, seed)
@@ -41,7 +41,7 @@ def test_a_whole_window_is_resampled_to_pils_bytes(side, size, seed, interpolati
     assert seen.dtype == torch.uint8
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(**SIDES, extra=st.integers(0, 20), resize=st.sampled_from(["short-side", "square", "none"]))
 def test_the_authors_rule_gives_the_same_bytes_too(side, size, seed, interpolation, extra, resize):
     preprocessing = recipe(size=size, resize=resize, resize_to=size + extra, interpolation=interpolation)

@@ -98,7 +98,8 @@ def test_a_module_that_is_not_installed_is_told(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     report = check_plugin("not_installed")
     assert report.passed, str(report)
-    assert [finding.what for finding in report.having("WARN")] == ["entry point", "reference"]  # example.org
+    warned = [finding.what for finding in report.having("WARN")]
+    assert warned == ["entry point", "reference", "labelled by", "files", "label files"]  # example.org, and no files
 
 
 def test_it_needs_no_pytest_and_nothing_heavy_to_import():
