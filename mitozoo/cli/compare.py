@@ -94,7 +94,10 @@ def _show_runs(comparison: dict[str, Any], metric: str) -> None:
     rows = []
     for place in order:
         mean = runs[place]["means"][metric]
-        told = ("", "") if not ranks else (_range(ranks[place]), f"{ranks[place]['best']:.2f}")
+        told = ("", "")
+        if ranks:
+            best = ranks[place]["best"]
+            told = (_range(ranks[place]), "-" if best is None else f"{best:.2f}")
         rows.append((runs[place]["name"], "-" if mean is None else f"{mean:.3f}", *told))
     print_table(("RUN", metric.upper().replace("_", " "), "RANK", "BEST IN"), rows)
     click.echo()

@@ -96,7 +96,7 @@ def show(result: Result, bars: Bars) -> None:
             table.add_row(*map(Text, row))
         bars.console.print(table, width=None if bars.console.is_terminal else WIDTH_OF_A_COLUMN * len(headers))
     for line in result.remarks():
-        loud = line.startswith("DOES NOT BEAT")
+        loud = line.startswith(("DOES NOT BEAT", "THIS SPLIT LEAKS"))
         bars.console.print(line, style="bold red" if loud else None, markup=False, soft_wrap=True)
     bars.note(f"kept in {result.folder}; check it with: mitozoo verify {result.folder}")
 

@@ -50,13 +50,13 @@ def _find(name: str, kinds: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     registry = load_registry()
     look_up: dict[str, Callable[[str], Registered[Any] | None]]
     if "model" in kinds and is_on_the_spot(name):
-        one_of_a_place = find_on_the_spot(name)
-        return {"model": as_entry(one_of_a_place) | _lineage("model", one_of_a_place.spec)}
+        return {"model": as_entry(find_on_the_spot(name))}
     look_up = {"model": registry.find_model, "dataset": registry.find_dataset}
     found: dict[str, dict[str, Any]] = {}
     for kind in kinds:
         if kind in look_up and (one := look_up[kind](name)):
-            found[kind] = as_entry(one) | _lineage(kind, one.spec)
+            lineage = {} if "/" in name else _lineage(kind, one.spec)  # a qualified name imports its own plugin alone
+            found[kind] = as_entry(one) | lineage
     protocols: Mapping[str, Any] = {}
     if not found and "protocol" in kinds:
         from mitozoo.protocols.presets import PRESETS
@@ -90,7 +90,9 @@ def _lineage(kind: str, spec: Any) -> dict[str, Mapping[str, Any]]:
         for other in registry.datasets
         if other.spec.name != spec.name and (origins := relatives.decisive_origins(spec.name, other.spec.name))
     }
-    seen = {"models": {state: names for state, names in by_state.items() if names and state != "declared none"}}
+    seen: dict[str, Mapping[str, Any]] = {
+        "models": {state: names for state, names in by_state.items() if names and state != "declared none"}
+    }
     return {"shares_images_with": relations} | seen
 
 

@@ -93,7 +93,7 @@ def jpeg_tiles(path: Path, vendor: str, levels: tuple[Level, ...]) -> list[JpegT
 
     file = path.open("rb")  # shared by the levels, and closed with the last of them
     with tifffile.TiffFile(path) as tiff:
-        pages = list(tiff.pages)
+        pages: list[Any] = list(tiff.pages)
         return [
             _tiles_of(file, [page for page in pages if page.is_tiled and page.shape[:2] == (level.height, level.width)])
             if float(level.downsample).is_integer()

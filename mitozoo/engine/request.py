@@ -47,7 +47,7 @@ class Request:
         batch_size: cells at once; None: by device.
         negatives: 'hard', 'other' or 'all'.
         group: 'image' to divide a case's images between training and test, which are not independent; marked.
-        mpp: microns per pixel of every slide, in place of the dataset's.
+        mpp: microns per pixel of every slide, in place of what its file or the dataset states.
         skip_unreadable: leave out, and record, cells whose slide cannot be read.
         embeddings: a file of embeddings, in place of a model.
         controls: 'full' adds controls that see the image, 'labels' has those alone that do not; 'auto': full on all of

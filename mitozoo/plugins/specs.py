@@ -171,7 +171,7 @@ class DatasetSpec(Record):
         positive_class: name of the class that scores stand for.
         negative_class: name of the class it is told from.
         group: the column never divided between train and test; 'slide' only where no case is known.
-        mpp: microns per pixel, a table over a domain, or None to take each slide file's own.
+        mpp: microns per pixel where a slide's file states none, a table over a domain, or None.
         license: SPDX identifier where one exists, else the owner's words.
         reference: where the dataset is described: a URL or DOI.
         negatives_origin: how the negatives came to be labelled.

@@ -15,8 +15,8 @@ from mitozoo.protocols.lora import Lora
 if TYPE_CHECKING:
     from mitozoo.protocols.spec import Protocol
 
-#: Of Ganz et al. (2025), neither their split nor any of these is known; the second paper by the same authors on the same
-#: datasets says them, or its released code does.
+#: Nothing that could be read of Ganz et al. (2025) says any of these; the second paper by the same authors on the same
+#: datasets does, or its released code.
 INFERRED = (
     "split", "outer_folds", "split_seed", "fraction_of", "geometry", "edge", "norm", "standardised", "thrown_away",
     "max_iterations",
@@ -38,10 +38,12 @@ def _grouped(protocol: Protocol) -> Protocol:
 _LEAKING: tuple[Protocol, ...] = (
     Ammeling2026Probe(name="ammeling2026", version=1, title="Ammeling et al. 2026 as released, probe", **AS_RELEASED),
     Ammeling2026Tuning(
-        name="ammeling2026-lora", version=1, title="Ammeling et al. 2026 as released, LoRA", adapters=True, **AS_RELEASED
+        name="ammeling2026-lora", version=1, title="Ammeling et al. 2026 as released, LoRA", adapters=True,
+        **AS_RELEASED,
     ),
     Ammeling2026Tuning(
-        name="ammeling2026-end-to-end", version=1, title="Ammeling et al. 2026 as released, whole network", **AS_RELEASED
+        name="ammeling2026-end-to-end", version=1, title="Ammeling et al. 2026 as released, whole network",
+        **AS_RELEASED,
     ),
     Ammeling2026Probe(
         name="ganz2025-inferred", version=1, title="Ganz et al. 2025, probe, as far as it can be inferred",

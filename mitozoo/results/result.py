@@ -96,7 +96,7 @@ class Result:
         """Return what must be read beside the numbers, the loudest first."""
         document = self.document
         dataset = document["dataset"]
-        lines = []
+        lines = [mark for mark in document["marks"] if "LEAKS" in mark]
         if document["summary"]:
             lines += self._verdict() + control_lines(document)
             lines += [document["summary"][0]["interval"]["note"]]

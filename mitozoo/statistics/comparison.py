@@ -41,12 +41,12 @@ class Standing:
     Attributes:
         rank_low: 1 + the models that are better by a Holm-corrected test at 5 %: the best place that it may have.
         rank_high: the worst place that it may have, likewise; all ranges together are right in 95 % of samples.
-        best: share of the shared replicates in which it is the best; equal ones share.
+        best: share of the shared replicates in which it is the best; equal ones share. None where all are undefined.
     """
 
     rank_low: int
     rank_high: int
-    best: float
+    best: float | None
 
 
 class PairedModels:
@@ -138,11 +138,11 @@ class PairedModels:
                 better_than[better] += 1
         drawn = sign * np.stack([each[metric] for each in self._replicates])
         drawn = drawn[:, ~np.isnan(drawn).any(axis=0)]
-        ahead = drawn == drawn.max(axis=0)
-        best = (ahead / ahead.sum(axis=0)).mean(axis=1) if drawn.size else np.full(models, np.nan)
-        return [
-            Standing(1 + worse_than[model], models - better_than[model], float(best[model])) for model in range(models)
-        ]
+        best: list[float | None] = [None] * models
+        if drawn.size:
+            ahead = drawn == drawn.max(axis=0)
+            best = [float(share) for share in (ahead / ahead.sum(axis=0)).mean(axis=1)]
+        return [Standing(1 + worse_than[model], models - better_than[model], best[model]) for model in range(models)]
 
     @cached_property
     def _replicates(self) -> list[dict[str, Floats]]:

@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import pickle
 import sys
+import time
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +60,7 @@ def examine(task: dict[str, Any]) -> dict[str, Any]:
     barrier = OutOfReach(task["heavy"])
     sys.meta_path.insert(0, barrier)
     fingerprints: dict[str, str] = {}
-    failure = ""
+    failure, began = "", time.perf_counter()
     try:
         for value in task["entry_points"]:
             plugin = importlib.metadata.EntryPoint(name="plugin", group="mitozoo", value=value).load()
@@ -71,7 +72,8 @@ def examine(task: dict[str, Any]) -> dict[str, Any]:
             fingerprints[f"{type(spec).__name__} {spec.name}"] = spec.fingerprint()
     except (Exception, SystemExit) as error:  # noqa: BLE001 (a plugin's own code may raise anything; it is told)
         failure = f"{type(error).__name__}: {error}"
-    return {"imported": barrier.imported, "failure": failure, "fingerprints": fingerprints}
+    seconds = time.perf_counter() - began
+    return {"imported": barrier.imported, "failure": failure, "fingerprints": fingerprints, "seconds": seconds}
 
 
 if __name__ == "__main__":

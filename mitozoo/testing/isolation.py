@@ -25,6 +25,7 @@ HEAVY = (
     "openslide", "tifffile", "pyarrow", "transformers", "open_clip", "huggingface_hub",
 )  # fmt: skip
 SECONDS = 60
+SLOW_SECONDS = 3.0  # an import that takes longer holds up every list; most take a hundredth of that
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,13 @@ class Alone:
         imported: heavy packages that the plugin asked for, each with file and line.
         failure: why it could not be imported or asked; empty where it could.
         fingerprints: '<record> <name>' -> fingerprint.
+        seconds: what importing and asking took.
     """
 
     imported: tuple[str, ...]
     failure: str
     fingerprints: dict[str, str]
+    seconds: float = 0.0
 
     def import_findings(self) -> Iterator[Finding]:
         """Yield whether the plugin can be imported, and without anything heavy."""
@@ -49,6 +52,9 @@ class Alone:
         elif self.failure:
             mend = "Mend it in the plugin; MITOZOO_STRICT=1 mitozoo plugins shows the same error."
             yield Finding("FAIL", "light import", f"it cannot be imported: {self.failure}", mend)
+        elif self.seconds > SLOW_SECONDS:
+            mend = "Fetch, read and compute nothing when a module is imported: every list of mitozoo waits for it."
+            yield Finding("WARN", "light import", f"it takes {self.seconds:.1f} s", mend)
         else:
             yield Finding("PASS", "light import", f"without {', '.join(HEAVY[:5])} and {len(HEAVY) - 5} more")
 
@@ -92,4 +98,4 @@ def examine_alone(entry_points: Sequence[str], record: Record | None = None) -> 
         last = (error.stderr.strip().splitlines() or [f"exit code {error.returncode}"])[-1]
         return Alone((), f"its process ended: {last}", {})
     seen = json.loads(done.stdout)
-    return Alone(tuple(seen["imported"]), seen["failure"], seen["fingerprints"])
+    return Alone(tuple(seen["imported"]), seen["failure"], seen["fingerprints"], seen["seconds"])

@@ -20,9 +20,13 @@ from mitozoo.results.schema import violations
 TINY = {"epochs": 2, "learning_rates": "1e-3", "batch_size": 16}
 SETTINGS = {
     "linear-probe": {}, "knn": {}, "simpleshot": {}, "end-to-end": TINY, "end-to-end-short": TINY, "lora": TINY,
-    "last-blocks": TINY | {"blocks": 1},
+    "last-blocks": TINY | {"blocks": 1}, "ami-br-benchmark": TINY,
+} | {
+    name + twin: {} if name in ("ammeling2026", "ganz2025-inferred") else {"epochs": 1, "pseudo_epoch": 32}
+    for name in ("ammeling2026", "ammeling2026-lora", "ammeling2026-end-to-end", "ganz2025-inferred",
+                 "ganz2025-inferred-end-to-end")
+    for twin in ("", "-grouped")
 }  # fmt: skip
-FROZEN = ("linear-probe", "knn", "simpleshot")
 
 MODELS = """
 import timm, torch
@@ -94,8 +98,7 @@ def test_every_protocol_runs_on_demo(models, tmp_path, protocol):
     [entry] = result.document["scores"]
     assert entry["status"] == "done"
     assert result.mean() is not None
-    trains = protocol not in FROZEN
-    assert ("weights_sha256" in entry["selected"]) == trains
+    assert ("weights_sha256" in entry["selected"]) == PRESETS[protocol].trains_network
     fitted = [
         name for name in load_file(result.folder / "rows" / f"{entry['row_id']}.safetensors") if "fitted." in name
     ]
@@ -106,27 +109,17 @@ def test_every_protocol_runs_on_demo(models, tmp_path, protocol):
         assert not any("blocks.0" in name for name in fitted)
 
 
-@pytest.mark.parametrize("split", ["random", "grouped-draws"])
-@pytest.mark.parametrize("kind", ["probe", "tuning"])
-def test_the_released_protocols_run_on_their_own_split_and_on_its_grouped_twin(
-    models, tmp_path, kind, split, monkeypatch
-):
-    from mitozoo.protocols.ammeling2026 import AS_RELEASED, Ammeling2026Probe
-    from mitozoo.protocols.ammeling2026_tuning import Ammeling2026Tuning
-
-    given = {"name": "released", "version": 1, "title": "", **AS_RELEASED, "split": split, "outer_folds": 2}
-    made = Ammeling2026Probe(**given) if kind == "probe" else Ammeling2026Tuning(**given, epochs=1, pseudo_epoch=32)
-    monkeypatch.setitem(PRESETS, "released", made)
+@pytest.mark.parametrize("protocol", ["ammeling2026", "ammeling2026-grouped"])
+def test_the_released_probe_runs_on_its_own_split_and_on_its_grouped_twin(models, tmp_path, protocol):
     document = checked(
-        mitozoo.evaluate(
-            models("transformer"), "demo", protocol="released", limit=200, fractions=(1, 0.5), out=tmp_path
-        )
+        mitozoo.evaluate(models("transformer"), "demo", protocol=protocol, limit=200, fractions=(1, 0.5), out=tmp_path)
     ).document
-    assert len(document["scores"]) == 4
-    assert any("THIS SPLIT LEAKS" in mark for mark in document["marks"]) == (split == "random")
+    assert len(document["scores"]) == 5 * 2
+    assert any("THIS SPLIT LEAKS" in mark for mark in document["marks"]) == (protocol == "ammeling2026")
     assert {entry["threshold"] for entry in document["scores"]} == {0.5}
     trained = document["scores"][0]
     assert trained["selected"]["cells_fitted"] == trained["n_train"] - int(0.2 * trained["n_train"])
+    assert document["geometry"]["window_um"] is None  # 224 px of the slide's own, whatever their size
 
 
 @pytest.mark.parametrize("protocol", ["knn", "simpleshot"])

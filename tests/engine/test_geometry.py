@@ -32,7 +32,7 @@ def seen_by(geometry, mpp=0.5):
     )
     protocol = override(find_protocol("linear-probe"), {"geometry": geometry})
     request = Request(model=model.name, dataset="demo", limit=CELLS, settings={"geometry": geometry})
-    plan = see(load_registry().dataset("demo").spec, request, model, protocol).plan
+    plan = see(request, model, protocol).plan
     (patches, _), *_ = read_ahead(plan, preprocessing, [np.arange(len(plan))])
     return plan, patches
 

@@ -34,9 +34,11 @@ def test_patches_of_one_slide_are_refused(zoo, tmp_path):
     lines = (zoo / "cells.csv").read_text().splitlines()
     data = copy_of(zoo, tmp_path / "data")
     table = data / "patches.csv"
-    header = "slide,file,x,y,label"
+    header = "cell_id,slide,file,x,y,label"
     cells = [line.split(",") for line in lines[1:]]
-    table.write_text("\n".join([header, *(f"s{c[1][-1]},{c[1]}.tif,{c[4]},{c[5]},{c[6]}" for c in cells)]) + "\n")
+    table.write_text(
+        "\n".join([header, *(f"{c[0]},s{c[1][-1]},{c[1]}.tif,{c[4]},{c[5]},{c[6]}" for c in cells)]) + "\n"
+    )
     with pytest.raises(DataError, match=r"4 slides of dataset 'patches' hold cells of several images") as refusal:
         evaluate("steady", str(table), out=tmp_path, group="image")
     assert "patches of one slide may overlap" in str(refusal.value.hint)

@@ -71,6 +71,18 @@ def test_it_is_audited(name, folder):
     assert {"group leaks", "overlapping crops", "one-class groups"} <= {one["kind"] for one in audit["findings"]}
 
 
+def test_info_tells_whose_cases_are_known():
+    def shared(name: str) -> dict[str, str]:
+        return json.loads(CliRunner().invoke(main, ["info", name, "--json"]).stdout)["shares_images_with"]
+
+    assert shared("midogpp") == {
+        "ami-br": "which cases is told", "atnorm-md": "which cases is not told", "midog21": "which cases is told",
+        "midog22": "which cases is told", "midog25-atypical": "which cases is not told",
+    }  # fmt: skip
+    assert shared("brecahad") == {"brecahad-all": "which cases is told"}
+    assert shared("demo") == {}
+
+
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_info_tells_what_a_careful_user_asks(name):
     done = CliRunner().invoke(main, ["info", name, "--kind", "dataset"])

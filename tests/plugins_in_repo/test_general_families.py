@@ -31,8 +31,8 @@ def test_every_model_that_was_asked_for_is_there():
         hipt-vit256 pathodino pathoduet phaet mascaret dinov2-vits14 dinov2-vitb14 dinov2-vitl14 dinov2-vitg14
         dinov3-vits16 dinov3-vitb16 dinov3-vitl16 dinov3-vith16plus dinov3-vit7b16 dinov3-vits16-mean dinov3-vitb16-mean
         dinov3-vitl16-mean dinov3-vith16plus-mean dinov3-vit7b16-mean mae-vitb16 mae-vitl16 mae-vith14
-        efficientnet-lite0 resnet50 resnet50-a1 vit-s-16-in21k vit-l-16-in21k vit-h-14-in21k swin-b-in22k convnext-b-in22k
-        efficientnet-b0 densenet-121"""
+        efficientnet-lite0 resnet50 resnet50-a1 vit-s-16-in21k vit-l-16-in21k vit-h-14-in21k swin-b-in22k
+        convnext-b-in22k efficientnet-b0 densenet-121"""
     assert sorted(SPECS) == sorted(asked.split())
 
 

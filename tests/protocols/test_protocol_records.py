@@ -14,12 +14,23 @@ from mitozoo.protocols.spec import Protocol, override
 #: Never edit a line: a protocol that gives other scores gets another version, and a line of its own.
 GOLDEN_HASHES = {
     "linear-probe@1": "af476740de1036f28e0dc484e8cd35bc7bc0d99369811e773ab5dbebb8679321",
-    "end-to-end@2": "63cf773c5fb2c1ecbb60d714e0f3e63c5d68c20df7f629324b6268039787ca0e",
-    "end-to-end-short@2": "f4b126f664e96644f099a41f760bfaeaebf9634097d2e7079338755f64280637",
     "knn@1": "79c2777461c248ebf0c788e20ff1a3c50eb9b4c69a2c0ce1dbf0763ff4cce267",
     "simpleshot@1": "c0188b226c781c0fd5b0bc7e24213c2a9f37c49fe29826f8c6ae87ccceb97826",
+    "end-to-end@2": "63cf773c5fb2c1ecbb60d714e0f3e63c5d68c20df7f629324b6268039787ca0e",
+    "end-to-end-short@2": "f4b126f664e96644f099a41f760bfaeaebf9634097d2e7079338755f64280637",
     "lora@1": "3d3a60045dbee81f1acf50ba009a6b8b2d7b4e747b7340ca55ad7d780ee4471c",
     "last-blocks@1": "6e8920754063b5e287b9708b9aaa3394043a214e0efaa4237d8faf99cc432f7a",
+    "ammeling2026@1": "7e187487c39ce1726b445bffee459447358888e1b84801363cbf01f8845046f3",
+    "ammeling2026-lora@1": "a2502779205f6f1436914bc9df94b04808f4fc8c462b12b0ed1d5a64b196fe5b",
+    "ammeling2026-end-to-end@1": "c61a3dbbf49b1cc5b6f26507f58a4ebd4ae73cc8073c3f8e03d116ac0dc6e9ba",
+    "ganz2025-inferred@1": "6d378958b3bccaebeffa5448022fad446761e1d6f2d9ec570e39fc7c9ebfecf2",
+    "ganz2025-inferred-end-to-end@1": "87bf5ac35f7f073d608f619f33e127f6dfe3a50b50fa6444245f2ea04ff8b2fc",
+    "ammeling2026-grouped@1": "ab4c0b8f12d7e6fa1ae8cbd2c433c2573134af9306412eb0809761a6c0e36af1",
+    "ammeling2026-lora-grouped@1": "2f6368d97dbf1f9ad7b9d15620e0e78cb60a566ce62d09ac0fb7fade38c3ff9b",
+    "ammeling2026-end-to-end-grouped@1": "59a9d63fcdc55f208eb2032752cf70300fc25a50a2f84025280809ada0ce5363",
+    "ganz2025-inferred-grouped@1": "728c5f189227c60acfdc38a8b61254783ad8683bc7f718a7780af867c05c24ed",
+    "ganz2025-inferred-end-to-end-grouped@1": "ccc0c32de3f576da90ff0edc2a034be118ab75196f953b86dc80824954d01202",
+    "ami-br-benchmark@1": "33e205d92a7670de075df66520232846f2f42cc15a1580148f139bf72d9d3ae3",
 }
 PROBE, TRAINING = PRESETS["linear-probe"], PRESETS["end-to-end"]
 

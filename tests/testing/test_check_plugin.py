@@ -11,6 +11,7 @@ import pytest
 from tiny_distributions import Tiny, hook, offering
 
 from mitozoo.testing import check_plugin
+from mitozoo.testing.isolation import Alone, examine_alone
 
 ONE = offering("[model('one')]")
 ZOO = (
@@ -83,6 +84,12 @@ def test_each_fault_fails(reports, module, what, told):
 
 def test_asking_whether_a_package_is_there_is_no_import(reports):
     assert of(reports["mitozoo_plugin_asks"], "light import")["status"] == "PASS"
+
+
+def test_a_slow_import_is_a_warning():
+    [finding] = Alone((), "", {}, seconds=4.2).import_findings()
+    assert (finding.status, finding.detail) == ("WARN", "it takes 4.2 s")
+    assert examine_alone(["mitozoo_plugin_controls"]).seconds > 0
 
 
 def test_lost_names_and_odd_distributions_are_warnings(reports):
