@@ -29,7 +29,9 @@ SHOWN = 2  # examples in the table
     help="Which cells the positive class is told from.",
 )  # fmt: skip
 @click.option("--crop-um", type=float, metavar="UM", help="Another window than the protocols' own.")
-@click.option("--mpp", type=float, metavar="UM", help="Microns per pixel of every slide, whatever its file or the dataset states.")
+@click.option(
+    "--mpp", type=float, metavar="UM", help="Microns per pixel of every slide, whatever its file or the dataset states."
+)
 @click.option(
     "--picture", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png",
     help="Write a contact sheet of the examples there; it shows the dataset's own pixels.",

@@ -13,7 +13,9 @@ from mitozoo.errors import MitozooError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from mitozoo.plugins.lineage import Relatives
     from mitozoo.plugins.names import Registered
+    from mitozoo.plugins.specs import DatasetSpec
 
 KINDS = ("model", "dataset", "protocol")
 
@@ -71,7 +73,7 @@ def _find(name: str, kinds: tuple[str, ...]) -> dict[str, dict[str, Any]]:
 
 def _lineage(kind: str, spec: Any) -> dict[str, Mapping[str, Any]]:
     """Return what a model has seen of each dataset; or whom a dataset shares images with, and which models saw them."""
-    from mitozoo.plugins.lineage import CONTAMINATIONS, Relatives, crosswalks_tell
+    from mitozoo.plugins.lineage import CONTAMINATIONS, Relatives
     from mitozoo.plugins.registry import load_registry
 
     registry = load_registry()
@@ -83,17 +85,23 @@ def _lineage(kind: str, spec: Any) -> dict[str, Mapping[str, Any]]:
         return {"contamination": {state: names for state, names in by_state.items() if names}}
     for model in registry.models:
         by_state[relatives.contamination(model.spec, spec.name)].append(model.shown_name)
-    relations = {
-        other.shown_name: "which cases is told"
-        if crosswalks_tell(spec, other.spec, origins)
-        else "which cases is not told"
-        for other in registry.datasets
-        if other.spec.name != spec.name and (origins := relatives.decisive_origins(spec.name, other.spec.name))
-    }
     seen: dict[str, Mapping[str, Any]] = {
         "models": {state: names for state, names in by_state.items() if names and state != "declared none"}
     }
-    return {"shares_images_with": relations} | seen
+    return {"shares_images_with": _relations(spec, relatives)} | seen
+
+
+def _relations(spec: DatasetSpec, relatives: Relatives) -> dict[str, str]:
+    """Return each dataset that shares images with this one, and whether anything tells which cases these are."""
+    from mitozoo.plugins.lineage import crosswalks_tell
+    from mitozoo.plugins.registry import load_registry
+
+    told = {True: "which cases is told", False: "which cases is not told"}
+    return {
+        other.shown_name: told[crosswalks_tell(spec, other.spec, origins)]
+        for other in load_registry().datasets
+        if other.spec.name != spec.name and (origins := relatives.decisive_origins(spec.name, other.spec.name))
+    }
 
 
 def _download(entry: Mapping[str, Any]) -> str:

@@ -70,7 +70,7 @@ class JpegTiles:
                     return None
                 tile = _decoded_tiles().get(self, number)
                 window.paste(tile, (column * self.width - left, row * self.height - top))
-        return np.asarray(window)
+        return np.array(window)
 
     def decode(self, number: int) -> Image:
         """Return a tile, decoded from the file."""

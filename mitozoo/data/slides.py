@@ -93,7 +93,8 @@ class Slide(ABC):
         side = round(side_px / level.downsample)
         left, top = (corner((corner(at, side_px) + side_px / 2) / level.downsample, side) for at in (x, y))
         if 0 <= left <= level.width - side and 0 <= top <= level.height - side:
-            return self._decoded(index, left, top, side, side).copy()
+            pixels = self._decoded(index, left, top, side, side)
+            return pixels if pixels.flags.owndata else pixels.copy()  # a view may be of what is kept
         columns, rows = _mirrored(left, side, level.width), _mirrored(top, side, level.height)
         first_column, first_row = int(columns.min()), int(rows.min())
         width, height = int(columns.max()) - first_column + 1, int(rows.max()) - first_row + 1

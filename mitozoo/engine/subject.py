@@ -87,8 +87,8 @@ class RegisteredModel:
         from mitozoo.plugins.lineage import Relatives
         from mitozoo.plugins.registry import load_registry
 
-        known = (one.spec for one in load_registry().datasets)
-        return Relatives.among([*known, dataset]).contamination(self.spec, dataset.name)
+        relatives = Relatives.among(one.spec for one in load_registry().datasets)
+        return relatives.contamination(self.spec, dataset.name)
 
 
 @dataclass(frozen=True)

@@ -146,6 +146,8 @@ class Relatives:
             return "images or cohort seen"
         if model.pretraining is None or OTHERS in model.pretraining or "pretraining" in model.unverified:
             return "unknown"
+        if model.pretraining and self._dataset(dataset) not in self.tasks:
+            return "unknown"  # a table of one's own: its images may be anybody's
         return "declared none"
 
     def _task(self, name: str) -> str:

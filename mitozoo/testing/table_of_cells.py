@@ -68,20 +68,25 @@ def _groups(spec: DatasetSpec, table: pd.DataFrame) -> Finding:
     sizes = task.groupby("group")["label"].agg(["size", "sum"])
     with_positives = int((sizes["sum"] > 0).sum())
     told = f"{len(sizes):,} {level}{'s' * (len(sizes) != 1)}, {with_positives:,} with positives"
-    if with_positives < 2:
+    if with_positives < 2 and not spec.not_for_eval:
         mend = f"eval needs both classes on both sides of a split: add {level}s, or --group image for a first look."
         return Finding("WARN", "groups", f"{told}: no split by {level} can be made", mend)
-    return Finding("PASS", "groups", f"{told}, the largest with {sizes['size'].max() / len(task):.1%} of the cells")
+    if level == "slide" and (several := int((known[known["case"] != ""].groupby("case")["slide"].nunique() > 1).sum())):
+        told = f"{several:,} cases have several slides, and cells are grouped by slide: a case may be on both sides"
+        return Finding("WARN", "groups", told, "Declare group='case'.")
+    share = sizes["size"].max() / len(task) if len(task) else 0
+    return Finding("PASS", "groups", f"{told}, the largest with {share:.1%} of the cells")
 
 
 def _official_split(spec: DatasetSpec, table: pd.DataFrame) -> Finding:
     placed = table[(table["split"] != "") & table["kind"].isin(TASK)]
-    sides = placed.groupby("group")["split"].nunique()
+    level = (
+        "case" if (placed["case"] != "").all() else spec.group
+    )  # a known case, even where cells are grouped by slide
+    sides = placed.groupby(level)["split"].nunique()
     if divided := sides.index[sides > 1].tolist():
-        told = f"{len(divided):,} {spec.group}s lie on both sides, such as {divided[0]}: the test side was trained on"
-        return Finding(
-            "FAIL", "official split", told, f"Move each {spec.group} to one side, or group by what it divides."
-        )
+        told = f"{len(divided):,} {level}s lie on both sides, such as {divided[0]}: what is tested was trained on"
+        return Finding("FAIL", "official split", told, f"Move each {level} to one side.")
     counts = {side: placed[placed["split"] == side]["label"].agg(["size", "sum"]) for side in ("train", "test")}
     told = ", ".join(f"{side}: {part['size']:,} cells, {part['sum']:,} positive" for side, part in counts.items())
     if not spec.not_for_eval and any(not 0 < part["sum"] < part["size"] for part in counts.values()):

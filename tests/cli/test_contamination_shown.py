@@ -1,4 +1,4 @@
-"""What a model has seen of a dataset is told by `info`, for both, and marked in every result."""
+"""What a model has seen of a dataset is told by `info`, for both, and by the model itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import click.testing
 
 from mitozoo.cli import main
-from mitozoo.engine.evaluate import evaluate
 from mitozoo.engine.subject import RegisteredModel
 from mitozoo.plugins.registry import load_registry
 
@@ -33,12 +32,3 @@ def test_results_ask_all_relatives():
     gpfm = RegisteredModel(registry.model("gpfm"))
     states = {name: gpfm.contamination(registry.dataset(name).spec) for name in ("midogpp", "ccmct", "atnorm-br")}
     assert states == {"midogpp": "images or cohort seen", "ccmct": "unknown", "atnorm-br": "images or cohort seen"}
-
-
-def test_results_are_marked(zoo, tmp_path, monkeypatch):
-    monkeypatch.setattr(RegisteredModel, "contamination", lambda self, dataset: "labels seen")
-    document = evaluate("steady", "tiny", out=tmp_path, folds=1).document
-    assert document["contamination"] == "labels seen"
-    assert [one for one in document["marks"] if "the model saw" in one] == ["the model saw labels of it in training"]
-    line = click.testing.CliRunner().invoke(main, ["runs", "--out", str(tmp_path)]).stdout.splitlines()[1]
-    assert "labels seen" in line

@@ -103,6 +103,7 @@ def test_plugins_here_look_like_what_a_stranger_gets(folder):
     for key in ("name", "readme", "license", "requires-python", "entry-points"):
         assert mine[key] == fixed[key], key
     assert mine["dependencies"][0] == fixed["dependencies"][0]
+    assert len((folder / "README.md").read_text().splitlines()) == 5
     module = folder.name.replace("-", "_")
     assert (folder / f"{module}.py").is_file() != (folder / module / "__init__.py").is_file()
 

@@ -160,3 +160,11 @@ def test_the_contact_sheet_frames_by_label(make_cells, tmp_path):
     everything = contact_sheet(findings, pixels.__getitem__, names, cells.labels.tolist(), ("a", "b"), path)
     assert everything == 3
     assert contact_sheet([], pixels.__getitem__, names, [], ("a", "b"), path) == 0
+
+
+def test_one_picture_many_times_is_told_once_for_each(make_cells):
+    one = pictures(1)[0]
+    found = by_kind(pixel_findings(make_cells(), FOLDS, seen([one] * 6), np.empty((0, 2), dtype=np.int64)))
+    assert (found["pixel-identical crops"].count, found["near-identical crops"].count) == (1, 0)
+    assert found["duplicates across the split"].examples == ((0, 3), (0, 4), (0, 5))
+    assert found["duplicates with conflicting labels"].examples == ((0, 1), (0, 2), (0, 4))

@@ -245,6 +245,8 @@ def test_unreadable_slides_stop_the_run_or_are_recorded(zoo, own_home, tmp_path)
     left_out = result.document["audit"]["skipped_cells"]
     assert [cell for cell, _ in left_out] == [f"cell-{slide}-{n:02}" for slide in ("03", "05") for n in range(12)]
     assert "does not exist" in left_out[0][1]
+    assert result.document["audit"]["cells_centred_outside"] == {"cells": 0, "first": []}
+    assert result.document["audit"]["mpp_disagreements"] == []
 
 
 def test_one_class_and_too_few_groups(zoo, tmp_path):

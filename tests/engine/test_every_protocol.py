@@ -193,7 +193,7 @@ def test_brought_embeddings_are_scored_by_every_head_and_by_no_training(models, 
     embed_dataset(models("transformer"), "demo", path, progress=Progress(), limit=200)
     for protocol in PRESETS:
         asked = {"dataset": "demo", "protocol": protocol, "limit": 200, "folds": 1, "out": tmp_path / "runs"}
-        if protocol in FROZEN:
+        if not PRESETS[protocol].trains_network:
             brought = checked(mitozoo.evaluate(embeddings=path, **asked))
             own = mitozoo.evaluate(models("transformer"), **asked)
             assert brought.document["scores"] == own.document["scores"]

@@ -77,6 +77,11 @@ def test_a_list_that_nobody_confirms_declares_nothing():
     assert ZOO.contamination(doubtful, "atnorm-br") == "images or cohort seen"
 
 
+def test_of_a_table_of_ones_own_nothing_is_known():
+    assert ZOO.contamination(model(("imagenet",)), "my-cells") == "unknown"
+    assert ZOO.contamination(model(()), "my-cells") == "declared none"  # it saw no image at all
+
+
 def test_relatives():
     assert ZOO.origins("MIDOG++") == {"midogpp", "midog22", "midog21"}
     assert ZOO.common_origins("ami-br", "midogpp") == {"midog21"}

@@ -110,11 +110,16 @@ FAULTS = [
     ({}, lambda folder: edited(folder, case="p2"), "groups", "1 images are of several cases, such as s0.png: toy/p0"),
     (
         {}, lambda folder: in_all(folder, "side", lambda cell: "test" if cell["slide"] == "s1" else "train"),
-        "official split", "1 cases lie on both sides, such as toy/p0",
+        "official split", "1 cases lie on both sides, such as p0",
     ),
     (
         {}, lambda folder: in_all(folder, "label", lambda cell: "MF" if cell["side"] == "test" else cell["label"]),
         "official split", "a side has one class only",
+    ),
+    (
+        {"group": "slide", "crosswalks": (), "derived_from": ()},
+        lambda folder: in_all(folder, "side", lambda cell: "test" if cell["slide"] == "s1" else "train"),
+        "official split", "1 cases lie on both sides, such as p0",
     ),
     ({"voters": 1}, nothing, "votes", "1 a cell are declared, and the files hold up to 2"),
     ({"voters": 0}, nothing, "votes", "0 a cell are declared, and the files hold up to 2"),
@@ -159,6 +164,10 @@ DOUBTS = [
     (
         {"split": ""}, lambda folder: in_all(folder, "case", lambda _: "p1"), "groups",
         "1 case, 1 with positives: no split by case can be made",
+    ),
+    (
+        {"group": "slide", "crosswalks": (), "derived_from": ()}, nothing, "groups",
+        "3 cases have several slides, and cells are grouped by slide",
     ),
     ({}, lambda folder: edited(folder, scanner="xr "), "domain scanner", "spelt in several ways: 'XR' and 'xr '"),
     (
@@ -221,6 +230,20 @@ def test_a_dataset_that_is_only_described_passes_without_cases_and_negatives(fol
     assert [one.detail for one in report.findings if one.what == "classes"] == [
         "24 positive; not evaluated: it has no look-alikes"
     ]
+
+
+def test_images_that_nobody_can_read_or_place_cells_in_are_told(folder):
+    layout = CellTable(
+        path="cells.csv", cell_id="{id}", slide="{slide}", file="{slide}.png", x="", y="", label="{label}"
+    )
+    whole = spec(cells=layout, group="slide", not_for_eval="sizes differ", voters=0, crosswalks=(), derived_from=())
+    told = {finding.what: finding for finding in quick_report(whole, folder).findings}
+    assert "NOT CHECKED: 6 images, since nothing tells where in them the cells lie" in told["images"].detail
+    assert told["positions"].detail == "not told: released patches"
+    for slide in range(6):
+        (folder / f"s{slide}.png").write_bytes(b"no image")
+    [finding] = quick_report(spec(), folder).having("FAIL")
+    assert (finding.what, "6 of 6 slides cannot be read" in finding.detail) == ("images", True)
 
 
 def test_a_corrupt_database_fails_in_one_sentence(tmp_path):

@@ -140,11 +140,13 @@ def pixel_findings(
     """
     labels = cells.labels
     sets = [crops.rows[places] for places in equal_sets(crops.digests)]
-    equal = {(int(one), int(other)) for rows in sets for one in rows for other in rows if one < other}
-    known = equal | {(min(pair), max(pair)) for pair in overlaps.tolist()}
-    near = [(int(crops.rows[one]), int(crops.rows[other])) for one, other, _ in near_pairs(crops.thumbs)]
-    near = [pair for pair in near if pair not in known]
-    alike = np.array(sorted(equal) + near, dtype=np.int64).reshape(-1, 2)
+    equal = [(int(rows[0]), int(other)) for rows in sets for other in rows[1:]]  # the first stands for all
+    single = np.unique(crops.digests, return_index=True)[1]
+    rows_of = crops.rows[np.sort(single)]
+    near = [(int(rows_of[one]), int(rows_of[other])) for one, other, _ in near_pairs(crops.thumbs[np.sort(single)])]
+    overlapping = {(min(pair), max(pair)) for pair in overlaps.tolist()}
+    near = [pair for pair in near if pair not in overlapping]
+    alike = np.array(equal + near, dtype=np.int64).reshape(-1, 2)
     conflicting = alike[labels[alike[:, 0]] != labels[alike[:, 1]]]
     uniform = crops.rows[np.argsort(-crops.borders, kind="stable")][: int(np.sum(crops.borders >= UNIFORM_PX))]
     return [

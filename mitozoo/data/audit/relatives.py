@@ -59,19 +59,21 @@ def lineage_findings(cells: Cells, other: Cells, relations: Sequence[DatasetSpec
 
 def likeness_findings(cells: Cells, crops: Crops, theirs: Crops) -> list[AuditFinding]:
     """Return the crops that two datasets share by their pixels, whatever is declared."""
-    rows_of: dict[str, list[int]] = {}
+    rows_of: dict[str, int] = {}
     for row, digest in zip(theirs.rows, theirs.digests, strict=True):
-        rows_of.setdefault(digest, []).append(int(row))
+        rows_of.setdefault(digest, int(row))  # the first stands for all
     equal = [
-        (int(row), twin + len(cells))
+        (int(row), rows_of[digest] + len(cells))
         for row, digest in zip(crops.rows, crops.digests, strict=True)
-        for twin in rows_of.get(digest, ())
+        if digest in rows_of
     ]
+    ours_alone = np.array(
+        [place for place, digest in enumerate(crops.digests) if digest not in rows_of], dtype=np.int64
+    )
     near = [
-        (int(crops.rows[one]), int(theirs.rows[twin]) + len(cells))
-        for one, twin, _ in near_pairs(crops.thumbs, theirs.thumbs)
+        (int(crops.rows[ours_alone[one]]), int(theirs.rows[twin]) + len(cells))
+        for one, twin, _ in near_pairs(crops.thumbs[ours_alone], theirs.thumbs)
     ]
-    near = [pair for pair in near if pair not in set(equal)]
     meaning = "the same picture is in both datasets"
     return [
         found("pixel-identical crops in both", "pairs", "leak", meaning, LEFT_OUT, equal),
