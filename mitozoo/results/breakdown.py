@@ -24,7 +24,7 @@ INTERVAL_SEED = 0
 
 
 def breakdown(cells: CellColumns, folds: Sequence[Fold], done: Sequence[ResultRow]) -> dict[str, Any]:
-    """Return the parts 'by_domain', 'perturbed' and 'domain_gap' of a result document; lists that may be empty.
+    """Return the parts 'by_domain', 'by_negatives', 'perturbed' and 'domain_gap' of a document; lists, maybe empty.
 
     Args:
         cells: the run's cells.
@@ -35,6 +35,7 @@ def breakdown(cells: CellColumns, folds: Sequence[Fold], done: Sequence[ResultRo
     fits = {row.axes: row for row in done if not row.axes.perturbed and row.axes.fraction == largest}
     return {
         "by_domain": _by_domain(cells, folds, list(fits.values())),
+        "by_negatives": _by_negatives(cells, folds, list(fits.values())),
         "perturbed": _perturbed(cells, done),
         "domain_gap": _domain_gap(cells, folds, fits),
     }
@@ -74,6 +75,31 @@ def _by_domain(cells: CellColumns, folds: Sequence[Fold], fits: Sequence[ResultR
             }
         )
     return entries
+
+
+def _by_negatives(cells: CellColumns, folds: Sequence[Fold], fits: Sequence[ResultRow]) -> list[dict[str, Any]]:
+    """Score the positive test cells against each kind of negative alone; nothing where there is one kind only."""
+    kinds = sorted(set(cells.negative_kinds.tolist()) - {""})
+    tested = [row for row in fits if folds[row.axes.fold].reference_for is None]
+    if len(kinds) < 2 or not tested:
+        return []
+    scored = [
+        _scored(row, (kind,), np.isin(cells.negative_kinds[row.test], ("", kind)), f"{row.axes.row_id}/{kind}")
+        for kind in kinds
+        for row in tested
+    ]
+    found = intervals(
+        scored, cells.labels, cells.groups, cells.slides, domains={}, replicates=REPLICATES, seed=INTERVAL_SEED
+    ).summaries
+    return [
+        {
+            "negatives": kind,
+            "cells": int(np.sum(cells.negative_kinds == kind)),
+            "interval": dataclasses.asdict(found[kind,].basis),
+            "metrics": {name: dataclasses.asdict(found[kind,].metrics[name]) for name in SHOWN},
+        }
+        for kind in kinds
+    ]
 
 
 def _perturbed(cells: CellColumns, done: Sequence[ResultRow]) -> list[dict[str, Any]]:

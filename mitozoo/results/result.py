@@ -77,7 +77,12 @@ class Result:
             [entry["left_out"], _difference(entry["gap"]["auroc"]), _difference(entry["gap"]["balanced_accuracy"])]
             for entry in document["domain_gap"]
         ]
+        against = [
+            [entry["negatives"], f"{entry['cells']:,}", *(_cell(entry["metrics"][name]) for name in BY_DOMAIN)]
+            for entry in document["by_negatives"]
+        ]
         found = [
+            ("against each kind of negative", ["negatives", "cells", *BY_DOMAIN], against),
             (
                 "by domain, at one threshold",
                 ["trained on", "domain", "value", level, "cells", *BY_DOMAIN][not by_training :],

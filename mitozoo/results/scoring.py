@@ -44,6 +44,7 @@ class CellColumns:
     groups: npt.NDArray[np.str_]
     slides: npt.NDArray[np.str_]
     domains: dict[str, npt.NDArray[np.str_]]
+    negative_kinds: npt.NDArray[np.str_]
     conditions: Conditions = Conditions()  # noqa: RUF009 - frozen
 
     def trained_labels(self, seed: int) -> npt.NDArray[np.int8]:
@@ -58,6 +59,7 @@ class CellColumns:
             labels=table["label"].to_numpy(dtype=np.int8),
             groups=table["group"].to_numpy(dtype=np.str_),
             slides=table["slide"].to_numpy(dtype=np.str_),
+            negative_kinds=table["negative_kind"].to_numpy(dtype=np.str_),
             domains={name.removeprefix(DOMAIN_PREFIX): table[name].to_numpy(dtype=np.str_) for name in names},
             conditions=conditions,
         )

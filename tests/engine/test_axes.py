@@ -199,3 +199,4 @@ def test_a_folder_per_tested_dataset(zoo, tmp_path):
     assert request.conditions.trained_on == "tiny"
     found = mitozoo.evaluate("steady", "tiny-official", test_on=("tiny",), test_data={"tiny": data}, out=tmp_path / "r")
     assert found.document["scores"][0]["n_test"] == 168
+

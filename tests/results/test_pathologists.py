@@ -33,7 +33,7 @@ def voted() -> tuple[CellColumns, np.ndarray, list[Fold]]:
     labels = (votes.sum(axis=1) >= 2).astype(np.int8)
     even = np.repeat(np.arange(40) % 2 == 0, 12)
     folds = [Fold(n, np.flatnonzero(even == (n == 0)), np.flatnonzero(even != (n == 0))) for n in (0, 1)]
-    return CellColumns(labels=labels, groups=slides, slides=slides, domains={}), votes, folds
+    return CellColumns(labels, slides, slides, {}, np.where(labels == 1, "", "hard")), votes, folds
 
 
 def rows_of(scores, folds, seeds=1, threshold=0.5):
