@@ -50,7 +50,10 @@ dataset_options = _together(
         "--negatives", type=click.Choice(["hard", "other", "all"]), default="hard", show_default=True,
         help="Which cells the positive class is told from.",
     ),
-    click.option("--mpp", type=float, metavar="UM", help="Microns per pixel of every slide, whatever its file or the dataset states."),
+    click.option(
+        "--mpp", type=float, metavar="UM",
+        help="Microns per pixel of every slide, whatever its file or the dataset states.",
+    ),
     click.option(
         "--limit", type=int, metavar="N", help="Only so many cells, in whole groups; the result is marked so."
     ),

@@ -22,7 +22,7 @@ from mitozoo.data.window_checks import (
 from mitozoo.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
     from pathlib import Path
 
     from mitozoo.data.cells import Cells
@@ -138,6 +138,13 @@ class PatchPlan:
         for treat in self.treatments:
             window = treat(window, float(self.seen_um[row]) / len(window))
         return window
+
+    def which_window(self, row: int) -> Hashable:
+        """Return what a cell's pixels depend on: two plans whose answers are equal `read` the same ones."""
+        file, side = self.file(row), int(self.side_px[row])
+        level = shared_slide(file).level_for(side, self.target_px)
+        place = float(self.x[row]), float(self.y[row]), side, level, self.geometry.edge
+        return file, *place, *((float(self.mpp[row]), self.treatments) if self.treatments else ())
 
     def take(self, rows: npt.NDArray[np.int64], *treatments: Treatment) -> PatchPlan:
         """Return the windows of these rows alone, with further treatments before those that the plan has."""

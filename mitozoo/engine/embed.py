@@ -71,8 +71,8 @@ def embed_with(
         embed_dim=model.spec.embed_dim,
     )
     together = batch_size or BATCH_SIZE[device.split(":")[0]]
+    store = EmbeddingStore(key, dataset=plan.cells.spec.name)
     with progress.stage("embeddings") as advance:
         return embed(
-            plan, EmbeddingStore(key, dataset=plan.cells.spec.name), model.load, device=device, batch_size=together, on_progress=advance,
-            on_note=progress.note,
-        )  # fmt: skip
+            plan, store, model.load, device=device, batch_size=together, on_progress=advance, on_note=progress.note
+        )

@@ -115,7 +115,10 @@ class Request:
             raise ProtocolError("--test-on trains on all of one dataset and needs no --split", hint="Leave one out.")
         if strangers := sorted(set(self.test_data) - set(self.test_on)):
             raise ProtocolError(f"--test-data names '{strangers[0]}', which --test-on does not")
-        _ = self.conditions, self.perturbations  # both refuse what cannot be meant
+        if self.split is not None or self.domain or self.stain != "none":
+            _ = self.conditions  # which refuses what cannot be meant; imported where it is needed only
+        if self.perturb:
+            _ = self.perturbations
         if self.controls not in CONTROLS:
             raise ProtocolError(f"controls is '{self.controls}'; it must be one of {', '.join(CONTROLS)}")
         if self.precision not in PRECISIONS:

@@ -80,7 +80,8 @@ def test_the_real_command(zoo_site, isolated_home, tmp_path):
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     document = json.loads(done.stdout)
-    assert document["protocol"]["name"] == "linear-probe@1+inner_folds=3+window_um=48"
+    assert document["protocol"]["name"] == "linear-probe@1+inner_folds=3"
+    assert document["conditions"]["crop_um"] == 48
     assert document["geometry"]["window_um"] == 48
     assert (tmp_path / "runs" / f"steady-tiny-linear-probe-{document['run_id'][:12]}" / "result.json").is_file()
 
@@ -88,7 +89,7 @@ def test_the_real_command(zoo_site, isolated_home, tmp_path):
 def test_runs(runs, tmp_path):
     [folder] = runs.iterdir()
     listed = mitozoo("runs", "--out", runs)
-    assert listed.stdout.splitlines()[0].split() == ["RUN", "MODEL", "DATASET", "PROTOCOL", "AUROC", "MARKS"]
+    assert listed.stdout.splitlines()[0].split() == ["RUN", "MODEL", "DATASET", "PROTOCOL", "AUROC", "PRETRAINING", "MARKS"]
     assert listed.stdout.splitlines()[1].split()[:4] == [folder.name, "steady", "tiny", "linear-probe"]
     [entry] = json.loads(mitozoo("runs", "--out", runs, "--json").stdout)
     assert entry["folder"] == str(folder)
@@ -214,7 +215,7 @@ def test_the_data_folder(zoo, tmp_path):
         (("-m", "steady", "-d", "tiny", "--set", "lamdas=1"), "no parameter 'lamdas'; did you mean 'lambdas'"),
         (("-m", "steady", "-d", "tiny", "--set", "lambdas"), "--set is 'lambdas'; it must be KEY=VALUE"),
         (("-m", "steady", "-d", "tiny", "--set", "edge=white"), "edge is 'white'; it must be one of reflect, black"),
-        (("-m", "steady", "-d", "tiny", "--crop-um", "big"), "window_um is 'big'; it must be a number"),
+        (("-m", "steady", "-d", "tiny", "--crop-um", "big"), "crop-um are 'big'; they must be numbers"),
         (("-m", "steady", "-d", "tiny", "--fractions", "0.1;1"), "fractions are '0.1;1'; they must be numbers"),
         (("-m", "steady", "-d", "tiny", "--fractions", ""), "they must be numbers with commas between"),
         (("-m", "steady", "-d", "tiny", "--fractions", "2"), "fractions are 2; each must be above 0 and at most 1"),
@@ -250,7 +251,7 @@ def test_options_that_click_refuses(arguments, zoo):
         (("-m", "stedy", "-d", "tiny", "-o", "x.parquet"), "Did you mean 'steady'"),
         (("-m", "steady", "-d", "tiny", "-o", "x.csv"), "x.csv must end in .safetensors or .parquet"),
         (("-m", "steady", "-d", "tiny", "-o", "/proc/nowhere/x.parquet"), "the file x.parquet cannot be written in"),
-        (("-m", "steady", "-d", "tiny", "-o", "x.parquet", "--crop-um", "1"), "window_um is 1.0; it must lie between"),
+        (("-m", "steady", "-d", "tiny", "-o", "x.parquet", "--crop-um", "1"), "crop-um is 1; it must lie between"),
     ],
 )
 def test_embeddings_that_cannot_be_written(arguments, said, own_home, tmp_path, monkeypatch, loads):
@@ -299,10 +300,11 @@ def test_room_is_asked_for_before_work_starts(small_disk, own_home, tmp_path, lo
     assert "but only 0 MB are free" in said
     (own_home / "embeddings").symlink_to(disk)
     assert "the embedding cache needs" in refused("eval", "-m", "steady", "-d", "tiny", "--out", tmp_path / "runs")
+    assert loads() == 0
     (own_home / "patches").symlink_to(disk)
     said = refused("eval", "-m", "steady", "-d", "tiny", "-p", "end-to-end-short", "--out", tmp_path / "runs")
     assert "the patch store needs" in said
-    assert loads() == 0
+    assert loads() == 1  # whether the network can be trained at all is known before a patch is read
     assert list(tmp_path.rglob("result.json")) == []
 
 
