@@ -1,4 +1,4 @@
-"""Run an encoder over the cells whose embeddings are not cached yet, reading ahead while the network works."""
+"""Run encoders over the cells whose embeddings are not cached yet, reading ahead while the networks work."""
 
 from __future__ import annotations
 
@@ -9,22 +9,37 @@ import numpy as np
 import numpy.typing as npt
 
 from mitozoo import storage
-from mitozoo.embeddings.reading import read_ahead, read_windows_ahead
+from mitozoo.embeddings.reading import View, read_ahead
 from mitozoo.embeddings.store import EmbeddingStore, RowKeys, Shard
 from mitozoo.errors import ModelError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
 
     import torch
 
     from mitozoo.data.patches import PatchPlan
-    from mitozoo.embeddings.reading import Digests, Patches, Windows
+    from mitozoo.embeddings.reading import Patches, Windows
     from mitozoo.models.encoder import Encoder
     from mitozoo.plugins.specs import Preprocessing
 
 Rows = npt.NDArray[np.int64]
 SHARD_CELLS = 1024
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What one model embeds.
+
+    Attributes:
+        plan: the windows.
+        store: where embeddings are kept.
+        load: builds the encoder; called only where something is missing.
+    """
+
+    plan: PatchPlan
+    store: EmbeddingStore
+    load: Callable[[], Encoder]
 
 
 @dataclass(frozen=True)
@@ -68,22 +83,61 @@ def embed(
         SlideError: a slide became unreadable on the way.
     """
     keys = plan.row_keys()
-    storage.hold(store.folder)
+    extraction = Extraction(plan, store, load)
     computed = 0
     for _ in range(2):  # a second time where a cached shard turns out to be damaged
-        todo = store.missing(keys)
-        wanted = [rows for rows in shards(plan) if todo[rows].any()]
-        if wanted:
-            cells = sum(map(len, wanted))
-            store.require_room(cells)
-            _compute(plan, keys, wanted, store, load(), device, batch_size, on_progress, on_note)
-            computed += cells
+        computed += sum(
+            embed_missing([extraction], device=device, batch_size=batch_size, on_progress=on_progress, on_note=on_note)
+        )
         try:
             vectors, pixels = store.load(keys)
         except KeyError:
             continue
         return Embedded(vectors, [row.tobytes().hex() for row in pixels], computed)
     raise StorageError(f"the embedding cache in {store.folder} loses what is written to it", hint="Check that disk.")
+
+
+def embed_missing(
+    extractions: Sequence[Extraction],
+    *,
+    device: str,
+    batch_size: int,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_note: Callable[[str], None] = lambda text: None,
+) -> list[int]:
+    """Cache the embeddings that are missing, of several models in one pass; return how many were computed of each.
+
+    A window that several models share is read once. Each model meets the batches that it would meet alone.
+
+    Args:
+        extractions: of the same cells in the same order, in windows that may differ.
+        device: 'cuda', 'mps' or 'cpu'; it holds all networks of those that miss something.
+        batch_size: cells at once.
+        on_progress: called with (done, total) cells after each batch of all models.
+        on_note: told what a person should know, such as that batches are halved.
+
+    Raises:
+        ModelError: an embedding is not finite.
+        SlideError: a slide became unreadable on the way.
+    """
+    pieces = shards(extractions[0].plan)
+    computed, busy = [0] * len(extractions), []
+    for place, extraction in enumerate(extractions):
+        plan, store = extraction.plan, extraction.store
+        if not all(np.array_equal(getattr(plan, n), getattr(extractions[0].plan, n)) for n in ("file_index", "x", "y")):
+            raise ValueError("models that share a pass must see the same cells")
+        keys = plan.row_keys()
+        storage.hold(store.folder)
+        todo = store.missing(keys)
+        wanted = {number for number, rows in enumerate(pieces) if todo[rows].any()}
+        if wanted:
+            computed[place] = sum(len(pieces[number]) for number in wanted)
+            store.require_room(computed[place])
+            busy.append((extraction, keys, wanted))
+    if busy:
+        embedders = [_Embedder(*one, device, on_note) for one in busy]
+        _pass(pieces, embedders, batch_size, on_progress)
+    return computed
 
 
 def shards(plan: PatchPlan) -> list[Rows]:
@@ -105,56 +159,71 @@ def shards(plan: PatchPlan) -> list[Rows]:
     return [np.concatenate(shard) for shard in made]
 
 
-def _compute(
-    plan: PatchPlan,
-    keys: RowKeys,
-    wanted: list[Rows],
-    store: EmbeddingStore,
-    encoder: Encoder,
-    device: str,
-    batch_size: int,
-    on_progress: Callable[[int, int], None],
-    on_note: Callable[[str], None],
-) -> None:
-    import torch
+class _Embedder:
+    """One model on its way through the shards that it misses."""
 
-    from mitozoo.models.batched_preprocessing import prepare
-    from mitozoo.models.devices import place
-    from mitozoo.models.memory import Halving
+    def __init__(
+        self, extraction: Extraction, keys: RowKeys, wanted: set[int], device: str, on_note: Callable[[str], None]
+    ) -> None:
+        from mitozoo.models.batched_preprocessing import prepare
+        from mitozoo.models.devices import place
+        from mitozoo.models.memory import Halving
 
-    preprocessing, authors = encoder.spec.preprocessing, plan.geometry.authors
+        self.keys, self.wanted, self.plan, self.store = keys, wanted, extraction.plan, extraction.store
+        encoder = extraction.load()
+        place(encoder, device)
+        preprocessing, precision = encoder.spec.preprocessing, self.store.key.precision
+        self.view = View(self.plan, preprocessing, whole=_resamples(device, preprocessing))
+        self.gathered: list[Shard] = []
 
-    def bring(patches: Patches | Windows) -> torch.Tensor:
-        if isinstance(patches, list):
-            return prepare(patches, preprocessing, device, authors=authors)
-        return torch.from_numpy(patches).to(device, non_blocking=True)
+        def forward(patches: Patches | Windows) -> npt.NDArray[np.float32]:
+            if isinstance(patches, list):
+                brought = prepare(patches, preprocessing, device, authors=self.plan.geometry.authors)
+            else:
+                import torch
 
-    batches = [
-        (shard, rows[start : start + batch_size])
-        for shard, rows in enumerate(wanted)
-        for start in range(0, len(rows), batch_size)
-    ]
-    total, done = sum(map(len, wanted)), 0
-    place(encoder, device)
-    forward = Halving(lambda patches: _forward(encoder, bring(patches), store.key.precision, device), on_note)
-    gathered: list[Shard] = []
-    order = [rows for _, rows in batches]
-    read: Iterator[tuple[Patches | Windows, Digests]] = (
-        read_windows_ahead(plan, order) if _resamples(device, preprocessing) else read_ahead(plan, preprocessing, order)
-    )
-    for index, (patches, pixels) in enumerate(read):
-        shard, rows = batches[index]
-        vectors = forward(patches)
+                brought = torch.from_numpy(patches).to(device, non_blocking=True)
+            return _forward(encoder, brought, precision, device)
+
+        self.forward = Halving(forward, on_note)
+
+    def take(self, rows: Rows, patches: Patches | Windows, pixels: RowKeys) -> None:
+        """Embed a batch."""
+        vectors, key = self.forward(patches), self.store.key
         if not np.isfinite(vectors).all():
-            cell = plan.cells.table["cell_id"].iloc[rows[~np.isfinite(vectors).all(axis=1)][0]]
+            cell = self.plan.cells.table["cell_id"].iloc[rows[~np.isfinite(vectors).all(axis=1)][0]]
             raise ModelError(
-                f"model '{store.key.model}' gives NaN or infinity for cell {cell} in {store.key.precision}",
-                hint="Try --precision fp32." if store.key.precision != "fp32" else None,
+                f"model '{key.model}' gives NaN or infinity for cell {cell} in {key.precision}",
+                hint="Try --precision fp32." if key.precision != "fp32" else None,
             )
-        gathered.append(Shard(keys[rows], vectors, pixels))
-        if index + 1 == len(batches) or batches[index + 1][0] != shard:
-            store.write(_joined(gathered))
-            gathered = []
+        self.gathered.append(Shard(self.keys[rows], vectors, pixels))
+
+    def end_shard(self) -> None:
+        """Keep what was gathered since the last shard."""
+        self.store.write(_joined(self.gathered))
+        self.gathered = []
+
+
+def _pass(
+    pieces: list[Rows], embedders: list[_Embedder], batch_size: int, on_progress: Callable[[int, int], None]
+) -> None:
+    """Read the shards that any model misses, and have each model embed those that it misses."""
+    wanted = sorted(set().union(*(one.wanted for one in embedders)))
+    batches = [
+        (number, pieces[number][start : start + batch_size])
+        for number in wanted
+        for start in range(0, len(pieces[number]), batch_size)
+    ]
+    lookers = {number: [one for one in embedders if number in one.wanted] for number in wanted}
+    total, done = sum(len(pieces[number]) for number in wanted), 0
+    reading = read_ahead([(rows, [one.view for one in lookers[number]]) for number, rows in batches])
+    for index, read in enumerate(reading):
+        number, rows = batches[index]
+        for one, (patches, pixels) in zip(lookers[number], read, strict=True):
+            one.take(rows, patches, pixels)
+        if index + 1 == len(batches) or batches[index + 1][0] != number:
+            for one in lookers[number]:
+                one.end_shard()
         done += len(rows)
         on_progress(done, total)
 

@@ -282,8 +282,9 @@ def test_reading_ahead_is_bounded_in_bytes(zoo, own_home, monkeypatch):
     for allowed, batches_read in ((10**9, 5), (12 * 32 * 32 * 3 * 2, 3), (1, 2)):
         monkeypatch.setattr(reading, "READ_AHEAD_BYTES", allowed)
         read.clear()
-        stream = reading.read_ahead(plan, preprocessing, batches)
-        patches, _ = next(stream)
+        view = reading.View(plan, preprocessing)
+        stream = reading.read_ahead([(rows, [view]) for rows in batches])
+        [(patches, _)] = next(stream)
         assert patches.shape == (12, 32, 32, 3)
         assert 12 <= len(read) <= batches_read * 12
         stream.close()

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from torchvision import transforms
 
-from mitozoo.embeddings.reading import read_ahead
+from mitozoo.embeddings.reading import View, read_ahead
 from mitozoo.engine.request import Request
 from mitozoo.engine.seen import see
 from mitozoo.engine.subject import RegisteredModel
@@ -33,7 +33,7 @@ def seen_by(geometry, mpp=0.5):
     protocol = override(find_protocol("linear-probe"), {"geometry": geometry})
     request = Request(model=model.name, dataset="demo", limit=CELLS, settings={"geometry": geometry})
     plan = see(request, model, protocol).plan
-    (patches, _), *_ = read_ahead(plan, preprocessing, [np.arange(len(plan))])
+    [[(patches, _)]] = read_ahead([(np.arange(len(plan)), [View(plan, preprocessing)])])
     return plan, patches
 
 
