@@ -1,15 +1,19 @@
-"""Keep the fingerprints of every plugin's models: a released one changes only with the plugin's major version."""
+"""Keep the fingerprints of every plugin's models, changed by major versions alone, and all else that they state."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden_fingerprints.json"
+
+STATED = ROOT / "tests" / "golden_statements.json"
 
 Fingerprints = dict[str, tuple[int, str]]  # qualified name -> major version of the plugin, fingerprint
 
@@ -35,6 +39,36 @@ def of_this_tree() -> Fingerprints:
         majors[project["name"]] = int(project["version"].split(".")[0])
     models = [one for one in load_registry().models if one.plugin in majors]
     return {one.qualified_name: (majors[one.plugin], one.spec.fingerprint()) for one in models}
+
+
+def stated_in_this_tree() -> dict[str, dict[str, object]]:
+    """Return what every model states that changes no feature: licence, precision, pretraining data and so on."""
+    from mitozoo.plugins.registry import load_registry
+
+    here = {file.parent.name for file in (ROOT / "plugins").glob("*/pyproject.toml")}
+    return {one.qualified_name: statements(one.spec) for one in load_registry().models if one.plugin in here}
+
+
+def statements(spec: Any) -> dict[str, object]:
+    """Return what a spec and its preprocessing say in the fields that their fingerprint leaves out."""
+    said: dict[str, object] = {}
+    for record, prefix in ((spec, ""), (spec.preprocessing, "preprocessing.")):
+        for field in dataclasses.fields(record):
+            value = getattr(record, field.name)
+            if field.name not in (*record.fingerprinted, "load", "preprocessing") and value not in (
+                "",
+                (),
+                False,
+                None,
+            ):
+                said[prefix + field.name] = list(value) if isinstance(value, tuple) else value
+    return said
+
+
+def dump_statements(stated: dict[str, dict[str, object]]) -> str:
+    """Return them as JSON, a line a model."""
+    lines = [f"  {json.dumps(name)}: {json.dumps(said, sort_keys=True)}" for name, said in sorted(stated.items())]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def changed_without_bump(kept: Fingerprints, now: Fingerprints) -> dict[str, str]:
@@ -83,6 +117,7 @@ def main() -> int:
         return 1
     if asked.write:
         GOLDEN.write_text(dump(now), encoding="utf-8")
+        STATED.write_text(dump_statements(stated_in_this_tree()), encoding="utf-8")
         print(f"kept the fingerprints of {len(now)} models")
     return 0
 

@@ -13,7 +13,7 @@ from script_files import REPOSITORY, load_script
 from mitozoo.errors import SpecError
 from mitozoo.plugins.registry import load_registry
 from mitozoo.plugins.sources import Checkpoint, PackagedWeights, Source, TimmHub, TransformersHub
-from mitozoo.plugins.specs import Interpolation, Pooling, Resize
+from mitozoo.plugins.specs import Interpolation, MppBasis, Pooling, Precision, Resize
 
 fingerprints = load_script(".ci/fingerprints.py")
 REGENERATE = "then keep the new fingerprints: python .ci/fingerprints.py --write"
@@ -53,7 +53,9 @@ def test_every_plugin_with_models_is_looked_at(now):
     assert {name.partition("/")[0] for name in now} == offering - bridge
 
 
-WORDS = {"pooling": Pooling, "resize": Resize, "interpolation": Interpolation}
+WORDS = {
+    "pooling": Pooling, "resize": Resize, "interpolation": Interpolation, "precision": Precision, "mpp_basis": MppBasis,
+}  # fmt: skip
 
 
 def other_values(name: str, value: object) -> list[object]:
@@ -114,6 +116,30 @@ def test_a_change_of_any_field_that_can_change_a_feature_changes_the_kept_finger
     kinds = (Checkpoint, PackagedWeights, TimmHub, TransformersHub)
     fields = {field.name for kind in kinds for field in dataclasses.fields(kind)}
     assert fields == {name for part, name in changes if part == "load"}
+
+
+def test_all_else_that_a_model_states_is_kept_too():
+    now = fingerprints.dump_statements(fingerprints.stated_in_this_tree())
+    kept = fingerprints.STATED.read_text()
+    differing = [line for line in now.splitlines() if line not in kept.splitlines()]
+    assert now == kept, f"look whether this is meant, {REGENERATE}: {differing[:3]}"
+
+
+def test_a_change_of_any_other_field_changes_what_is_kept():
+    """Licence, gate, precision, pretraining data, parameters, adapters' targets: none can be edited unseen."""
+    changed: set[str] = set()
+    for one in load_registry().models:
+        spec = one.spec
+        before = fingerprints.statements(spec)
+        for name in before:
+            owner, _, field = name.rpartition(".")
+            record = getattr(spec, owner) if owner else spec
+            for other in with_another(field, record):
+                whole = dataclasses.replace(spec, **{owner: other}) if owner else other
+                assert fingerprints.statements(whole) != before, (spec.name, name)
+                changed.add(name)
+    assert {"license", "reference", "precision", "pretraining", "parameters", "lora_targets", "gated"} <= changed
+    assert {"requires", "side_effects", "unverified", "license_conflict", "title"} <= changed
 
 
 KEPT = {"p/a": (1, "aa"), "p/b": (1, "bb"), "q/c": (2, "cc")}

@@ -9,15 +9,17 @@ import click
 
 from mitozoo.cli.options import (
     MODEL_HELP,
+    SEVERAL_HELP,
     axis_options,
     dataset_options,
     device_options,
     group_option,
     json_option,
+    names_of_models,
     runs_option,
     weight_options,
 )
-from mitozoo.errors import ProtocolError
+from mitozoo.errors import MitozooError, ProtocolError
 
 if TYPE_CHECKING:
     from mitozoo.cli.progress import Bars
@@ -27,7 +29,9 @@ WIDTH_OF_A_COLUMN = 30  # where no terminal says how wide it is
 
 
 @click.command(name="eval")
-@click.option("--model", "-m", metavar="NAME", help=MODEL_HELP)
+@click.option(
+    "--model", "-m", "models", metavar="NAME,NAME", callback=names_of_models, help=f"{MODEL_HELP} {SEVERAL_HELP}"
+)
 @weight_options
 @click.option(
     "--embeddings", type=click.Path(path_type=Path), metavar="FILE",
@@ -55,7 +59,13 @@ WIDTH_OF_A_COLUMN = 30  # where no terminal says how wide it is
 @runs_option
 @json_option
 def evaluate(
-    *, as_json: bool, settings: tuple[str, ...], fractions: str, fraction_of: str | None, **asked: Any
+    *,
+    as_json: bool,
+    models: tuple[str, ...],
+    settings: tuple[str, ...],
+    fractions: str,
+    fraction_of: str | None,
+    **asked: Any,
 ) -> None:
     """Measure how well an encoder tells mitotic figures apart, and whether to trust the number.
 
@@ -67,21 +77,23 @@ def evaluate(
     asked |= {"settings": changed, "fractions": _numbers("fractions", fractions)}
     crops = asked.pop("crop_um")
     runs = [asked | {"crop_um": crop} for crop in (_numbers("crop-um", crops) if crops else (None,))]
+    if len(models) > 1 and asked["weights"] is not None:
+        raise MitozooError("--weights are one model's, and --model names several", hint="Evaluate them one by one.")
     for run_asked in runs:
-        Request(**run_asked).require_known_names()  # before anything that takes long to import
+        for model in models or (None,):
+            Request(model=model, **run_asked).require_known_names()  # before anything that takes long to import
 
     from mitozoo.cli.progress import Bars
-    from mitozoo.engine.evaluate import evaluate as run
+    from mitozoo.engine.several import evaluate_several
 
     for run_asked in runs:
-        bars = Bars()
-        result = run(progress=bars, **run_asked)
-        if as_json:
-            from mitozoo.results.run_folder import dump
+        for result in evaluate_several(models or (None,), progress=Bars, **run_asked):
+            if as_json:
+                from mitozoo.results.run_folder import dump
 
-            click.echo(dump(result.document), nl=False)
-        else:
-            show(result, bars)
+                click.echo(dump(result.document), nl=False)
+            else:
+                show(result, Bars())
 
 
 def show(result: Result, bars: Bars) -> None:

@@ -23,6 +23,7 @@ def _together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
 
 
 MODEL_HELP = "Which encoder: see mitozoo models; or timm:NAME, hf:ORG/REPO, clip:ARCH/TAG, FILE.py:NAME."
+SEVERAL_HELP = "Several make a run each, and read each patch once."
 
 
 def _allow_remote_code(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:  # noqa: ARG001
@@ -65,6 +66,16 @@ dataset_options = _together(
 
 def _names(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...]:  # noqa: ARG001
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def names_of_models(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...]:  # noqa: ARG001
+    """Divide names at commas, but not inside the path of a file that is there; each name once."""
+    parts, names = (text or "").split(","), []
+    while parts:
+        taken = next((n for n in range(len(parts), 1, -1) if Path(",".join(parts[:n]).rpartition(":")[0]).is_file()), 1)
+        names.append(",".join(parts[:taken]).strip())
+        parts = parts[taken:]
+    return tuple(dict.fromkeys(filter(None, names)))
 
 
 def _folders(context: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Path]:  # noqa: ARG001

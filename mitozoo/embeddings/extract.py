@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,11 @@ class Extraction:
     plan: PatchPlan
     store: EmbeddingStore
     load: Callable[[], Encoder]
+
+    @functools.cached_property
+    def keys(self) -> RowKeys:
+        """(n, 16) what each cell's embedding is kept under."""
+        return self.plan.row_keys()
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,6 @@ def embed(
         ModelError: an embedding is not finite.
         SlideError: a slide became unreadable on the way.
     """
-    keys = plan.row_keys()
     extraction = Extraction(plan, store, load)
     computed = 0
     for _ in range(2):  # a second time where a cached shard turns out to be damaged
@@ -90,7 +95,7 @@ def embed(
             embed_missing([extraction], device=device, batch_size=batch_size, on_progress=on_progress, on_note=on_note)
         )
         try:
-            vectors, pixels = store.load(keys)
+            vectors, pixels = store.load(extraction.keys)
         except KeyError:
             continue
         return Embedded(vectors, [row.tobytes().hex() for row in pixels], computed)
@@ -126,14 +131,13 @@ def embed_missing(
         plan, store = extraction.plan, extraction.store
         if not all(np.array_equal(getattr(plan, n), getattr(extractions[0].plan, n)) for n in ("file_index", "x", "y")):
             raise ValueError("models that share a pass must see the same cells")
-        keys = plan.row_keys()
         storage.hold(store.folder)
-        todo = store.missing(keys)
+        todo = store.missing(extraction.keys)
         wanted = {number for number, rows in enumerate(pieces) if todo[rows].any()}
         if wanted:
             computed[place] = sum(len(pieces[number]) for number in wanted)
             store.require_room(computed[place])
-            busy.append((extraction, keys, wanted))
+            busy.append((extraction, wanted))
     if busy:
         embedders = [_Embedder(*one, device, on_note) for one in busy]
         _pass(pieces, embedders, batch_size, on_progress)
@@ -162,14 +166,13 @@ def shards(plan: PatchPlan) -> list[Rows]:
 class _Embedder:
     """One model on its way through the shards that it misses."""
 
-    def __init__(
-        self, extraction: Extraction, keys: RowKeys, wanted: set[int], device: str, on_note: Callable[[str], None]
-    ) -> None:
+    def __init__(self, extraction: Extraction, wanted: set[int], device: str, on_note: Callable[[str], None]) -> None:
         from mitozoo.models.batched_preprocessing import prepare
         from mitozoo.models.devices import place
         from mitozoo.models.memory import Halving
 
-        self.keys, self.wanted, self.plan, self.store = keys, wanted, extraction.plan, extraction.store
+        self.keys, self.wanted = extraction.keys, wanted
+        self.plan, self.store = extraction.plan, extraction.store
         encoder = extraction.load()
         place(encoder, device)
         preprocessing, precision = encoder.spec.preprocessing, self.store.key.precision

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mitozoo.embeddings.extract import Embedded, embed
+from mitozoo.embeddings.extract import Embedded, Extraction, embed, embed_missing
 from mitozoo.embeddings.store import PIPELINE_VERSION, EmbeddingKey, EmbeddingStore, require_room
 from mitozoo.embeddings.table import EmbeddingTable, require_suffix, write_embeddings
 from mitozoo.engine.find_model import find_model
@@ -16,6 +16,7 @@ from mitozoo.protocols.presets import find_protocol
 from mitozoo.protocols.spec import override
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mitozoo.data.patches import PatchPlan
@@ -63,16 +64,37 @@ def embed_with(
     model: RegisteredModel, plan: PatchPlan, device: str, precision: str, batch_size: int | None, progress: Progress
 ) -> Embedded:
     """Return the embeddings of a plan's cells, computing and keeping those that are not cached yet."""
-    key = EmbeddingKey(
-        model=model.name,
-        fingerprint=model.spec.fingerprint(),
-        weights_sha256=model.weights_sha256,
-        precision=precision,
-        embed_dim=model.spec.embed_dim,
-    )
-    together = batch_size or BATCH_SIZE[device.split(":")[0]]
-    store = EmbeddingStore(key, dataset=plan.cells.spec.name)
     with progress.stage("embeddings") as advance:
         return embed(
-            plan, store, model.load, device=device, batch_size=together, on_progress=advance, on_note=progress.note
-        )
+            plan, _store(model, plan, precision), model.load, device=device, batch_size=_together(batch_size, device),
+            on_progress=advance, on_note=progress.note,
+        )  # fmt: skip
+
+
+def embed_together(
+    parts: Sequence[tuple[RegisteredModel, PatchPlan, str]], device: str, batch_size: int | None, progress: Progress
+) -> None:
+    """Cache what several models miss of the same cells, reading a window that they share once.
+
+    Args:
+        parts: model, its windows and its precision.
+        device: of all of them; it holds the networks together.
+        batch_size: cells at once; None: by device.
+        progress: listens to what happens.
+    """
+    extractions = [Extraction(plan, _store(model, plan, precision), model.load) for model, plan, precision in parts]
+    with progress.stage("embeddings") as advance:
+        embed_missing(
+            extractions, device=device, batch_size=_together(batch_size, device), on_progress=advance,
+            on_note=progress.note,
+        )  # fmt: skip
+
+
+def _store(model: RegisteredModel, plan: PatchPlan, precision: str) -> EmbeddingStore:
+    spec = model.spec
+    key = EmbeddingKey(model.name, spec.fingerprint(), model.weights_sha256, precision, spec.embed_dim)
+    return EmbeddingStore(key, dataset=plan.cells.spec.name)
+
+
+def _together(batch_size: int | None, device: str) -> int:
+    return batch_size or BATCH_SIZE[device.split(":")[0]]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from mitozoo.data.patches import PatchPlan
     from mitozoo.protocols.spec import Protocol
 
 BYTES_OF_A_CELL = 200  # in the files of one row: positions, scores, and its lines in the tables
@@ -56,11 +57,16 @@ def evaluate(
         MitozooError: the input is not right; the message says what, where, why, and what to do next.
     """
     request = Request(model=model, dataset=dataset, **asked)
-    return _Evaluation(request, progress or Progress()).run()
+    return Evaluation(request, progress or Progress()).run()
 
 
-class _Evaluation:
-    """One request on its way; each step leaves behind what the next one needs."""
+class Evaluation:
+    """One request on its way; each step leaves behind what the next one needs.
+
+    Attributes:
+        device: that networks run on, once `look` has returned.
+        precision: theirs; None where embeddings are brought.
+    """
 
     def __init__(self, request: Request, progress: Progress, subject: RegisteredModel | None = None) -> None:
         self.request, self.progress = request, progress
@@ -74,6 +80,12 @@ class _Evaluation:
         self.conditions = request.conditions
 
     def run(self) -> Result:
+        """Return the stored run where it holds all that is wanted, else compute what is missing."""
+        stored = self.look()
+        return self.finish() if stored is None else stored
+
+    def look(self) -> Result | None:
+        """Find the cells, their windows and folds; return the stored run where it holds all that is wanted."""
         with self.progress.stage("cells"):
             self.seen = see(self.request, self.subject, self.protocol)
             self.cells, self.plan = self.seen.cells, self.seen.plan
@@ -82,14 +94,25 @@ class _Evaluation:
             for text in self.plan.notes() if self.plan else ():
                 self.progress.note(text)
             self.device, self.precision = self._device()
-            identity = self._identity()
-            folder = RunFolder(self.request.out / self._folder_name(run_id(identity)))
-        if (stored := self._stored(folder)) is not None:
+            self.identity = self._identity()
+            self.folder = RunFolder(self.request.out / self._folder_name(run_id(self.identity)))
+        if (stored := self._stored(self.folder)) is not None:
             return stored
         with self.progress.stage("folds"):
             self.folds = self._folds()
             if not self.recipe.leaks:
                 require_no_leak(self._audit(pixels=None))
+        return None
+
+    def plans_to_embed(self) -> list[PatchPlan]:
+        """Return the windows, and those that perturbations leave, of which frozen embeddings are needed."""
+        if self.plan is None or self.protocol.trains_network:
+            return []
+        return [self.plan, *(one.plan for one in self._perturbed())]
+
+    def finish(self) -> Result:
+        """Compute the rows that are missing, and the document over all of them."""
+        folder = self.folder
         with folder.locked():
             if (stored := self._stored(folder)) is not None:  # made while this process waited
                 return stored
@@ -100,8 +123,8 @@ class _Evaluation:
             self._fit(missing, fitter, folder)
             controls = self._image_controls(folder)
             with self.progress.stage("metrics and intervals", "rows"):
-                document = self._document(identity, folder, pixels, controls)
-            folder.append_compute(compute_record(self.request, identity["model"], fitter, self.progress))
+                document = self._document(folder, pixels, controls)
+            folder.append_compute(compute_record(self.request, self.identity["model"], fitter, self.progress))
             folder.write_json(RESULT, document)
             folder.clean()
         return Result(document, folder.path)
@@ -246,14 +269,12 @@ class _Evaluation:
 
         def run(request: Request, subject: RegisteredModel) -> Path:
             self.progress.note(f"image control: {subject.name}")
-            return _Evaluation(request, type(self.progress)(), subject).run().folder
+            return Evaluation(request, type(self.progress)(), subject).run().folder
 
         patches_only = self.cells.spec.patch_px is not None
         return run_image_controls(self.request, self.subject, self.protocol, patches_only=patches_only, evaluate=run)
 
-    def _document(
-        self, identity: dict[str, Any], folder: RunFolder, pixels: list[str] | None, controls: dict[str, Path | str]
-    ) -> dict[str, Any]:
+    def _document(self, folder: RunFolder, pixels: list[str] | None, controls: dict[str, Path | str]) -> dict[str, Any]:
         """Write the run's tables and return its document."""
         rows = folder.rows()
         ids = self.cells.table["cell_id"]
@@ -263,7 +284,7 @@ class _Evaluation:
         files = [folder.path / name for name in (CELLS, SPLITS, PREDICTIONS)] + folder.row_files()
         names = [path.relative_to(folder.path).as_posix() for path in files]
         return result_document(
-            identity=identity, subject=self.subject, protocol=self.protocol, request=self.request, recipe=self.recipe,
+            identity=self.identity, subject=self.subject, protocol=self.protocol, request=self.request, recipe=self.recipe,
             seen=self.seen, folds=self.folds, rows=rows, audit=self._audit(pixels), controls=controls,
             files=dict(zip(names, content_ids(files), strict=True)),
         )  # fmt: skip

@@ -1,7 +1,8 @@
-"""What to do where a device's memory does not hold a batch: halve it, and say so."""
+"""How much memory a device has, and what to do where it does not hold a batch: halve it, and say so."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,6 +67,17 @@ class Halving:
         if torch.cuda.is_available():  # beyond the handler, since the error's traceback holds the tensors
             torch.cuda.empty_cache()
         return None
+
+
+def free_bytes(device: str) -> int | None:
+    """Return how much memory of a device is free; None where that cannot be told."""
+    if device.startswith("cuda"):
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:  # not on Linux
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

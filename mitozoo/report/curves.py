@@ -60,9 +60,7 @@ def precision(scores: Floats, labels: npt.NDArray[np.int8]) -> Floats:
 
 def _mean(run: Run, curve: Callable[[Floats, npt.NDArray[np.int8]], Floats]) -> Floats:
     made = [
-        curve(fit.scores, run.labels[fit.cell])
-        for fit in run.fits
-        if 0 < run.labels[fit.cell].sum() < len(fit.cell)
+        curve(fit.scores, run.labels[fit.cell]) for fit in run.fits if 0 < run.labels[fit.cell].sum() < len(fit.cell)
     ]
     return np.mean(made, axis=0) if made else np.full(len(GRID), np.nan)
 

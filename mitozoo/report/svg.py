@@ -70,13 +70,21 @@ class Drawing:
             self.text(14, centre, y_name, anchor="middle", further=turn)
 
     def stroke(
-        self, points: Sequence[tuple[float, float]], colour: str, *, width: float = 1, dash: str = "", opacity: float = 1
+        self,
+        points: Sequence[tuple[float, float]],
+        colour: str,
+        *,
+        width: float = 1,
+        dash: str = "",
+        opacity: float = 1,
     ) -> None:
         """Draw a line through places in px."""
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         further = f' stroke-dasharray="{dash}"' if dash else ""
         further += f' opacity="{opacity:g}"' if opacity != 1 else ""
-        self.parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width:g}"{further}/>')
+        self.parts.append(
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width:g}"{further}/>'
+        )
 
     def line(self, points: Sequence[tuple[float, float]], series: int) -> None:
         """Draw a series through points in the data's values."""
@@ -90,7 +98,9 @@ class Drawing:
     def point(self, x: float, y: float, colour: str, *, radius: float = 4, opacity: float = 1) -> None:
         """Draw a point at the data's values."""
         faint = f' opacity="{opacity:g}"' if opacity != 1 else ""
-        self.parts.append(f'<circle cx="{self.at_x(x):.1f}" cy="{self.at_y(y):.1f}" r="{radius:g}" fill="{colour}"{faint}/>')
+        self.parts.append(
+            f'<circle cx="{self.at_x(x):.1f}" cy="{self.at_y(y):.1f}" r="{radius:g}" fill="{colour}"{faint}/>'
+        )
 
     def box(self, x: float, y: float, width: float, height: float, colour: str) -> None:
         """Fill a rectangle, in px."""
