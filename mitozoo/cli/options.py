@@ -72,10 +72,16 @@ def names_of_models(context: click.Context, parameter: click.Parameter, text: st
     """Divide names at commas, but not inside the path of a file that is there; each name once."""
     parts, names = (text or "").split(","), []
     while parts:
-        taken = next((n for n in range(len(parts), 1, -1) if Path(",".join(parts[:n]).rpartition(":")[0]).is_file()), 1)
+        taken = next((n for n in range(len(parts), 1, -1) if _in_a_file(",".join(parts[:n]))), 1)
         names.append(",".join(parts[:taken]).strip())
         parts = parts[taken:]
     return tuple(dict.fromkeys(filter(None, names)))
+
+
+def _in_a_file(name: str) -> bool:
+    """Tell whether a text is a single FILE.py:NAME."""
+    file, _, within = name.strip().rpartition(":")
+    return bool(file) and "," not in within and Path(file).is_file()
 
 
 def _folders(context: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Path]:  # noqa: ARG001

@@ -284,7 +284,7 @@ class Evaluation:
         files = [folder.path / name for name in (CELLS, SPLITS, PREDICTIONS)] + folder.row_files()
         names = [path.relative_to(folder.path).as_posix() for path in files]
         return result_document(
-            identity=self.identity, subject=self.subject, protocol=self.protocol, request=self.request, recipe=self.recipe,
-            seen=self.seen, folds=self.folds, rows=rows, audit=self._audit(pixels), controls=controls,
-            files=dict(zip(names, content_ids(files), strict=True)),
+            identity=self.identity, subject=self.subject, protocol=self.protocol, request=self.request,
+            recipe=self.recipe, seen=self.seen, folds=self.folds, rows=rows, audit=self._audit(pixels),
+            controls=controls, files=dict(zip(names, content_ids(files), strict=True)),
         )  # fmt: skip

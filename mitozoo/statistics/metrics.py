@@ -37,15 +37,17 @@ REPLICATED: tuple[str, ...] = (
     "specificity_at_95_sensitivity",
     *_ERRORS,
 )
-#: Metrics that need a fit of their own: values without intervals, as a thousand refits would cost more than all else.
-POINT_ONLY: tuple[str, ...] = ("calibration_slope", "calibration_intercept", f"calibration_slope{TEMPERED}")
+#: Metrics that need a fit or an order of their own: values without intervals, since a thousand would cost too much.
+_LINE = ("calibration_slope", "calibration_intercept", f"calibration_slope{TEMPERED}")
+OF_NEGATIVES = "average_precision_of_negatives"  # which a benchmark of the other class reports
+POINT_ONLY: tuple[str, ...] = (*_LINE, OF_NEGATIVES)
 METRICS: tuple[str, ...] = REPLICATED + POINT_ONLY
 
 #: 'unit': 0 to 1; 'symmetric': -1 to 1; 'positive': 0 and up; 'real': any number.
 RANGES: Mapping[str, str] = MappingProxyType(
     dict.fromkeys(REPLICATED, "unit")
     | {"mcc": "symmetric", "mcc_at_half": "symmetric", "log_loss": "positive", f"log_loss{TEMPERED}": "positive"}
-    | dict.fromkeys(POINT_ONLY, "real")
+    | dict.fromkeys(_LINE, "real")
 )
 _ENDS = {"unit": (0.0, 1.0), "symmetric": (-1.0, 1.0), "positive": (0.0, np.inf), "real": (-np.inf, np.inf)}
 _ONE_CLASS_WILL_DO = frozenset(_ERRORS) | {
@@ -61,7 +63,7 @@ def metric_range(name: str) -> str:
 
 def metric_direction(name: str) -> str:
     """Return which way is better: 'higher' or 'lower'; 'target' for the calibration line (slope 1, intercept 0)."""
-    return "target" if name in POINT_ONLY else "lower" if name in _ERRORS else "higher"
+    return "target" if name in _LINE else "lower" if name in _ERRORS else "higher"
 
 
 def compute(
@@ -126,7 +128,10 @@ def compute(
     if weights is None:
         slope, intercept = calibration_line(chances, positive)
         line = (slope, intercept, slope * temperature)  # dividing the log odds turns the line, and keeps its intercept
-        found |= {name: np.array([value]) for name, value in zip(POINT_ONLY, line, strict=True)}
+        found |= {name: np.array([value]) for name, value in zip(_LINE, line, strict=True)}
+        both = 0 < positive.sum() < len(positive)
+        turned = Ranking(1 - chances, 1 - positive, units).average_precision(ONCE, 1.0)[0] if both else np.nan
+        found[OF_NEGATIVES] = np.array([turned])
     ordered = [name for name in METRICS if name in found] + [name for name in found if name not in METRICS]
     return {name: np.clip(found[name], *_ENDS[metric_range(name)]) for name in ordered}  # sums of fractions round
 

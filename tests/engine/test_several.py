@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from tiny_zoo import CELLS, contents
 
 import mitozoo
 from mitozoo.cli.options import names_of_models
+from mitozoo.data.cells import read_cells
+from mitozoo.data.patches import Geometry, plan_patches
 from mitozoo.data.slides import Slide
-from mitozoo.engine import several
+from mitozoo.embeddings.reading import View, read_ahead
 from mitozoo.engine.several import evaluate_several
 from mitozoo.errors import ModelError
+from mitozoo.models.preprocessing import resample
+from mitozoo.plugins.registry import load_registry
 
 MODELS = ("steady", "shifted", "chance")
 ASKED = {"folds": 1, "controls": "labels", "batch_size": 16}
@@ -63,18 +69,26 @@ def test_a_cached_model_reads_nothing_and_a_stored_run_is_returned(own_home, tmp
     assert len(reads) == CELLS
 
 
-def test_windows_of_several_sizes_are_each_read(own_home, tmp_path, reads):
-    """Released patches aside, only equal windows are shared; here all have one, and a second call another."""
-    list(evaluate_several(MODELS[:2], "tiny", out=tmp_path, crop_um=40.0, **ASKED))
-    assert len(reads) == CELLS
-    list(evaluate_several(MODELS[:2], "tiny", out=tmp_path, crop_um=48.0, **ASKED))
-    assert len(reads) == 2 * CELLS
+def test_only_equal_windows_are_shared(zoo, reads):
+    spec, preprocessing = load_registry().dataset("tiny").spec, load_registry().model("steady").spec.preprocessing
+    plan = plan_patches(read_cells(spec, zoo), Geometry(56.0, "reflect"), target_px=32)
+    sides = np.where(np.arange(CELLS) % 4, plan.side_px, 40)
+    plans = [plan, dataclasses.replace(plan, target_px=48), dataclasses.replace(plan, side_px=sides)]
+    views = [View(plans[0], preprocessing), View(plans[1], preprocessing, whole=True), View(plans[2], preprocessing)]
+    [(seen, whole, other)] = read_ahead([(np.arange(CELLS), views)])
+    assert len(reads) == CELLS + CELLS // 4
+    for row in range(CELLS):
+        assert np.array_equal(seen[0][row], resample(plan.read(row), preprocessing))
+        assert np.array_equal(whole[0][row], plan.read(row))
+        assert np.array_equal(other[0][row], resample(plans[2].read(row), preprocessing))
+    assert np.array_equal(seen[1], whole[1])
+    assert (seen[1] != other[1]).any(axis=1).tolist() == [row % 4 == 0 for row in range(CELLS)]
 
 
 def test_what_memory_does_not_hold_together_goes_in_further_passes(own_home, tmp_path, monkeypatch, reads):
-    monkeypatch.setattr("mitozoo.models.memory.free_bytes", lambda device: 2 * 2 * 4 * 272 + 10)
-    list(evaluate_several(MODELS, "tiny", out=tmp_path / "a", **ASKED))
-    assert len(reads) == 2 * CELLS  # two hold 272 weights each, the third states none
+    monkeypatch.setattr("mitozoo.models.memory.free_bytes", lambda device: 0)
+    list(evaluate_several(MODELS, "tiny", out=tmp_path, **ASKED))
+    assert len(reads) == 2 * CELLS  # the first alone; the others state no parameters
 
 
 def test_a_model_that_fails_stops_the_call_before_any_result(own_home, tmp_path):

@@ -208,6 +208,14 @@ def test_average_precision_at_a_prevalence_equals_reweighting_each_negative(prev
     assert found == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_average_precision_of_the_other_class_is_that_of_scikit_learn(ties):
+    scores, labels, slides = make_cells(5, ties=ties)
+    found = metrics.compute(scores, labels, slides=slides, threshold=0.5)[metrics.OF_NEGATIVES][0]
+    assert found == pytest.approx(sk.average_precision_score(1 - labels, 1 - np.asarray(scores)), abs=1e-12)
+    assert metrics.metric_direction(metrics.OF_NEGATIVES) == "higher"
+
+
 def test_average_precision_at_the_empirical_prevalence_is_the_unadjusted_one():
     scores, labels, slides = make_cells(12)
     plain = metrics.compute(scores, labels, slides=slides, threshold=0.5)["average_precision"][0]

@@ -1,0 +1,97 @@
+"""A map of cached embeddings: their two principal components, coloured by label, by domain and by error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from mitozoo.embeddings.store import EmbeddingKey, EmbeddingStore
+from mitozoo.report.figure import Figure
+from mitozoo.report.pictures import cell_scores
+from mitozoo.report.svg import COLOURS, Drawing
+
+if TYPE_CHECKING:
+    from mitozoo.data.patches import PatchPlan
+    from mitozoo.report.figure import Rows
+    from mitozoo.report.gathering import Run
+
+POINTS = 800  # of a map; each adds some 60 bytes to the page
+COLOURED = len(COLOURS) - 1  # values with a colour of their own; all others share the last
+
+
+def cached_embeddings(run: Run, plan: PatchPlan) -> npt.NDArray[np.float32] | None:
+    """Return (n, d) of all cells of a run, where the cache holds every one of them; else None."""
+    document = run.document
+    model = document["model"]
+    if document["precision"] is None or model["weights_sha256"] is None:
+        return None
+    key = EmbeddingKey(
+        model["name"], model["fingerprint"], model["weights_sha256"], document["precision"], model["embed_dim"]
+    )
+    store, rows = EmbeddingStore(key), plan.row_keys()
+    return None if store.missing(rows).any() else store.load(rows)[0]
+
+
+def embedding_maps(run: Run, embeddings: npt.NDArray[np.float32], prefix: str) -> list[Figure]:
+    """Return a map of at most 800 tested cells for each way of colouring them."""
+    scored = cell_scores(run)
+    kept = np.unique(np.linspace(0, len(scored.cell) - 1, min(POINTS, len(scored.cell))).astype(np.int64))
+    cells = scored.cell[kept]
+    places, share = principal_components(np.asarray(embeddings[cells], dtype=np.float64))
+    names = {side: run.document["dataset"]["classes"][side]["name"] for side in ("positive", "negative")}
+    label = run.labels[cells]
+    right = (scored.called[kept] >= 0.5) == (label == 1)
+    colourings = {
+        "label": [names["positive" if each else "negative"] for each in label],
+        **{
+            name.removeprefix("domain_"): run.cells[name].iloc[cells].astype(str).tolist()
+            for name in run.cells.columns
+            if name.startswith("domain_")
+        },
+        "error": ["right in most fits" if each else "wrong in most fits" for each in right],
+    }
+    return [
+        _map(run, places, share, cells, by, values, f"{prefix}-map-{number}")
+        for number, (by, values) in enumerate(colourings.items())
+        if len(set(values)) > 1
+    ]
+
+
+def principal_components(vectors: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return (n, 2) coordinates and the (2,) shares of variance; each axis points to its largest coordinate."""
+    centred = vectors - vectors.mean(axis=0)
+    _, strength, axes = np.linalg.svd(centred, full_matrices=False)
+    places = centred @ axes[:2].T
+    places *= np.sign(places[np.abs(places).argmax(axis=0), np.arange(places.shape[1])])
+    return places, strength[:2] ** 2 / max(float((strength**2).sum()), 1e-30)
+
+
+def _map(
+    run: Run, places: npt.NDArray[np.float64], share: npt.NDArray[np.float64], cells: npt.NDArray[np.int64], by: str,
+    values: list[str], name: str,
+) -> Figure:  # fmt: skip
+    common = sorted(set(values), key=lambda value: (-values.count(value), value))
+    shown = common if len(common) <= len(COLOURS) else [*common[:COLOURED], "any other"]
+    low, high = places.min(axis=0).tolist(), places.max(axis=0).tolist()
+    drawing = Drawing(460, 360, (low[0], high[0]), (low[1], high[1]))
+    axes = [f"component {number + 1} ({100 * float(part):.0f} % of variance)" for number, part in enumerate(share)]
+    drawing.axes(axes[0], axes[1], (), ())
+    for (x, y), value in zip(places.tolist(), values, strict=True):
+        place = shown.index(value) if value in shown else len(shown) - 1
+        drawing.point(x, y, COLOURS[place], radius=2.5, opacity=0.7)
+    for place, value in enumerate(shown):
+        drawing.height += 18
+        drawing.parts.append(
+            f'<circle cx="{drawing.left + 6:g}" cy="{drawing.height - 8:g}" r="5" fill="{COLOURS[place]}"/>'
+        )
+        drawing.text(drawing.left + 18, drawing.height - 4, value)
+    title = f"Embeddings of {run.name}, by {by}"
+    note = f"The two directions in which {len(cells):,} tested cells differ most (PCA). Near is not the same as alike."
+    ids = run.cells["cell_id"].iloc[cells].tolist()
+    rows: Rows = [
+        [cell, float(x), float(y), value] for cell, (x, y), value in zip(ids, places.tolist(), values, strict=True)
+    ]
+    headers = ["cell", "component 1", "component 2", by]
+    return Figure(name, title, note, drawing.finished(name, title, note), headers, rows, shown=max(1, len(rows) // 20))
