@@ -112,6 +112,7 @@ def mitozoo_models():
 def mitozoo_datasets():
     official = [f"slide-{number:02}" for number in range(10, 14)]
     return [dataset("tiny"), dataset("tiny-official", test_slides=official), dataset("tiny-few", prepare=paint_few),
+            dataset("tiny-child", derived_from=["tiny"]),
             dataset("tiny-leak", group="case", test_slides=["slide-00", "slide-02", "slide-03"])]
 '''
 

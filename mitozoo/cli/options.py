@@ -45,7 +45,10 @@ weight_options = _together(
 )  # fmt: skip
 
 dataset_options = _together(
-    click.option("--dataset", "-d", required=True, metavar="NAME", help="Which dataset; see mitozoo datasets."),
+    click.option(
+        "--dataset", "-d", "--train-on", "dataset", required=True, metavar="NAME",
+        help="Which dataset; see mitozoo datasets.",
+    ),
     click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="The folder of the dataset's files."),
     click.option(
         "--negatives", type=click.Choice(["hard", "other", "all"]), default="hard", show_default=True,
@@ -106,6 +109,10 @@ axis_options = _together(
     ),
     click.option(
         "--test-data", multiple=True, callback=_folders, metavar="NAME=DIR", help="Where a dataset of --test-on lies."
+    ),
+    click.option(
+        "--despite-shared-cases", is_flag=True,
+        help="Test on relatives too of which nothing tells which cases they share; the result is marked so.",
     ),
     click.option("--crop-um", metavar="UM,UM", help="Side of the window around a cell; several make a run each."),
     click.option(

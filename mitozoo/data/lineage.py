@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 Pair = tuple[str, str]
 
 
+class UnknownSharedCasesError(SplitError):
+    """Two datasets are related, and nothing tells which cases they share."""
+
+
 def remove_shared_cases(train: Cells, test: Cells, relations: Sequence[DatasetSpec]) -> tuple[Cells, int]:
     """Return the training cells without the cases that the test dataset holds too, and how many cells were removed.
 
@@ -52,7 +56,7 @@ def shared_cases(one: Cells, other: Cells, relations: Sequence[DatasetSpec]) -> 
         found = _keys(one, other, origin), _keys(other, one, origin)
         if found[0] is None or found[1] is None:
             silent = one if found[0] is None else other
-            raise SplitError(
+            raise UnknownSharedCasesError(
                 f"datasets '{one.spec.name}' and '{other.spec.name}' share images of '{origin}', and no crosswalk "
                 f"tells which cases of '{silent.spec.name}' those are",
                 hint="Take a dataset that is no relative: mitozoo info NAME tells what each is derived from.",

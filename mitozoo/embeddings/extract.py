@@ -167,7 +167,6 @@ class _Embedder:
     """One model on its way through the shards that it misses."""
 
     def __init__(self, extraction: Extraction, wanted: set[int], device: str, on_note: Callable[[str], None]) -> None:
-        from mitozoo.models.batched_preprocessing import prepare
         from mitozoo.models.devices import place
         from mitozoo.models.memory import Halving
 
@@ -176,17 +175,11 @@ class _Embedder:
         encoder = extraction.load()
         place(encoder, device)
         preprocessing, precision = encoder.spec.preprocessing, self.store.key.precision
-        self.view = View(self.plan, preprocessing, whole=_resamples(device, preprocessing))
+        self.view = View(self.plan, preprocessing, whole=resamples(device, preprocessing))
         self.gathered: list[Shard] = []
 
         def forward(patches: Patches | Windows) -> npt.NDArray[np.float32]:
-            if isinstance(patches, list):
-                brought = prepare(patches, preprocessing, device, authors=self.plan.geometry.authors)
-            else:
-                import torch
-
-                brought = torch.from_numpy(patches).to(device, non_blocking=True)
-            return _forward(encoder, brought, precision, device)
+            return run_network(encoder, bring(patches, self.view, device), precision, device)
 
         self.forward = Halving(forward, on_note)
 
@@ -231,14 +224,25 @@ def _pass(
         on_progress(done, total)
 
 
-def _resamples(device: str, preprocessing: Preprocessing) -> bool:
+def resamples(device: str, preprocessing: Preprocessing) -> bool:
     """Tell whether a device is better at resampling than the CPU's threads; the pixels are the same either way."""
     from mitozoo.models.batched_preprocessing import works_for
 
     return device != "cpu" and works_for(preprocessing)
 
 
-def _forward(encoder: Encoder, patches: torch.Tensor, precision: str, device: str) -> npt.NDArray[np.float32]:
+def bring(patches: Patches | Windows, view: View, device: str) -> torch.Tensor:
+    """Bring what a view holds to a device, as uint8 (n, size, size, 3)."""
+    if isinstance(patches, list):
+        from mitozoo.models.batched_preprocessing import prepare
+
+        return prepare(patches, view.preprocessing, device, authors=view.plan.geometry.authors)
+    import torch
+
+    return torch.from_numpy(patches).to(device, non_blocking=True)
+
+
+def run_network(encoder: Encoder, patches: torch.Tensor, precision: str, device: str) -> npt.NDArray[np.float32]:
     """Embed uint8 (n, size, size, 3) that lie on the device."""
     import torch
 

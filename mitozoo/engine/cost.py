@@ -40,8 +40,8 @@ def compute_record(request: Request, fingerprint: str, fitter: Fitter, progress:
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": fitter.device,
-        "device_name": _device_name(fitter.device),
-        "threads": _threads(),
+        "device_name": device_name(fitter.device),
+        "threads": threads(),
         "seconds": seconds,
         "stages": {
             name: {"seconds": value, "device": "cpu" if name in ON_PROCESSOR else fitter.device}
@@ -50,9 +50,9 @@ def compute_record(request: Request, fingerprint: str, fitter: Fitter, progress:
         "model": known_cost(fingerprint),
         "embedded_cells": fitter.computed,
         "patches_per_second": round(fitter.computed / extraction, 1) if fitter.computed and extraction else None,
-        "peak_memory_mb": _peak_memory_mb(),
-        "peak_device_memory_mb": _peak_device_memory_mb(fitter.device),
-        "environment": _environment(),
+        "peak_memory_mb": peak_memory_mb(),
+        "peak_device_memory_mb": peak_device_memory_mb(fitter.device),
+        "environment": environment(),
         "seeds": request.seeds,
         "fractions": list(request.fractions),
     }
@@ -82,7 +82,8 @@ def _path(fingerprint: str) -> Path:
     return storage.home() / "costs" / f"{fingerprint}.json"
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Return the versions that a number may depend on."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"python": platform.python_version(), "platform": f"{sys.platform} {platform.machine()}"}
@@ -94,21 +95,24 @@ def _environment() -> dict[str, str]:
     return found
 
 
-def _device_name(device: str) -> str:
+def device_name(device: str) -> str:
+    """Return a device's name for people."""
     if device.startswith("cuda"):
         import torch
 
-        return torch.cuda.get_device_name(device)
+        return torch.cuda.getdevice_name(device)
     return platform.processor() or platform.machine()
 
 
-def _threads() -> int:
+def threads() -> int:
+    """Return how many threads torch computes with."""
     import torch
 
-    return torch.get_num_threads()
+    return torch.get_numthreads()
 
 
-def _peak_memory_mb() -> int:
+def peak_memory_mb() -> int:
+    """Return the most memory that this process took; 0 where that cannot be told."""
     try:
         import resource
     except ImportError:  # not on Windows
@@ -117,7 +121,7 @@ def _peak_memory_mb() -> int:
     return round(used / (1024**2 if sys.platform == "darwin" else 1024))
 
 
-def _peak_device_memory_mb(device: str) -> int | None:
+def peak_device_memory_mb(device: str) -> int | None:
     """Return the most that tensors took on a CUDA device; None elsewhere."""
     if not device.startswith("cuda"):
         return None

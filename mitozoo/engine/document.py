@@ -155,6 +155,7 @@ def _marks(
         f"only {len(seen.cells):,} cells": seen.limited,
         f"{tested} of {len(own)} folds": tested < len(own),
         request.conditions.summary(): bool(request.conditions.summary()),
+        "THIS SPLIT LEAKS: test cases may have been trained on": seen.shared_cells is None,
         "THIS SPLIT LEAKS: annotations of one case on both sides": recipe.leaks,
         "the model saw labels of it in training": "labels seen" in model_saw,
         "the model saw images or the cohort of it in training": "images or cohort seen" in model_saw,

@@ -66,7 +66,7 @@ def embed_with(
     """Return the embeddings of a plan's cells, computing and keeping those that are not cached yet."""
     with progress.stage("embeddings") as advance:
         return embed(
-            plan, _store(model, plan, precision), model.load, device=device, batch_size=_together(batch_size, device),
+            plan, _store(model, plan, precision), model.load, device=device, batch_size=cells_at_once(batch_size, device),
             on_progress=advance, on_note=progress.note,
         )  # fmt: skip
 
@@ -85,16 +85,21 @@ def embed_together(
     extractions = [Extraction(plan, _store(model, plan, precision), model.load) for model, plan, precision in parts]
     with progress.stage("embeddings") as advance:
         embed_missing(
-            extractions, device=device, batch_size=_together(batch_size, device), on_progress=advance,
+            extractions, device=device, batch_size=cells_at_once(batch_size, device), on_progress=advance,
             on_note=progress.note,
         )  # fmt: skip
 
 
 def _store(model: RegisteredModel, plan: PatchPlan, precision: str) -> EmbeddingStore:
+    return EmbeddingStore(key_of(model, precision), dataset=plan.cells.spec.name)
+
+
+def key_of(model: RegisteredModel, precision: str) -> EmbeddingKey:
+    """Return what a model's embeddings are kept under."""
     spec = model.spec
-    key = EmbeddingKey(model.name, spec.fingerprint(), model.weights_sha256, precision, spec.embed_dim)
-    return EmbeddingStore(key, dataset=plan.cells.spec.name)
+    return EmbeddingKey(model.name, spec.fingerprint(), model.weights_sha256, precision, spec.embed_dim)
 
 
-def _together(batch_size: int | None, device: str) -> int:
+def cells_at_once(batch_size: int | None, device: str) -> int:
+    """Return the size of a batch: the one asked for, else by device."""
     return batch_size or BATCH_SIZE[device.split(":")[0]]

@@ -37,6 +37,7 @@ class Request:
         split: recipe of the outer folds in place of the protocol's (see `SplitRecipe`).
         domain: the domain that such a split goes by.
         test_on: further datasets; training sees all of `dataset`, and all cells of these are tested.
+        despite_shared_cases: test on relatives too of which nothing tells which cases they share; marked.
         test_data: name of such a dataset -> its folder.
         crop_um: side of the window in place of the protocol's, um.
         label_noise: share of the training labels that are flipped.
@@ -69,6 +70,7 @@ class Request:
     domain: str = ""
     test_on: tuple[str, ...] = ()
     test_data: Mapping[str, Path] = field(default_factory=dict)
+    despite_shared_cases: bool = False
     crop_um: float | None = None
     label_noise: float = 0.0
     stain: str = "none"

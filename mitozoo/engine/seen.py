@@ -10,7 +10,7 @@ import numpy as np
 
 from mitozoo.data.cells import Cells, join_cells, read_cells, select_data_folder
 from mitozoo.data.folds import DATASET
-from mitozoo.data.lineage import remove_shared_cases
+from mitozoo.data.lineage import UnknownSharedCasesError, remove_shared_cases
 from mitozoo.data.patches import Geometry, PatchPlan, join_plans, plan_patches
 from mitozoo.data.splits import sample_groups
 from mitozoo.data.treatments import stain_normalisation
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     Subject = RegisteredModel | BroughtEmbeddings
 
 
+FORCE = "To go on all the same, marked so: --despite-shared-cases."
+
+
 @dataclass(frozen=True)
 class Seen:
     """The cells of an evaluation, and their windows.
@@ -40,14 +43,15 @@ class Seen:
         plan: the window of each; None where embeddings were brought along.
         limited: whether a limit left out cells.
         datasets: what the cells come from, the one that is trained on first.
-        shared_cells: training cells that were left out since a tested dataset holds their cases.
+        shared_cells: training cells that were left out since a tested dataset holds their cases; None: nothing tells
+            which they are, and the user wanted to go on.
     """
 
     cells: Cells
     plan: PatchPlan | None
     limited: bool
     datasets: tuple[Registered[DatasetSpec], ...]
-    shared_cells: int = 0
+    shared_cells: int | None = 0
 
     @property
     def fingerprint(self) -> str:
@@ -74,7 +78,7 @@ def see(request: Request, subject: Subject, protocol: Protocol) -> Seen:
         for one, (name, folder) in zip(datasets, folders.items(), strict=True)
     ]
     limited = any(cut for _, cut in tables)
-    parts, shared = _without_shared_cases([cells for cells, _ in tables])
+    parts, shared = _without_shared_cases([cells for cells, _ in tables], forced=request.despite_shared_cases)
     if isinstance(subject, BroughtEmbeddings):
         return Seen(_joined(parts), None, limited, datasets, shared)
     plans = [_plan(cells, request, subject.spec, protocol) for cells in parts]
@@ -98,9 +102,10 @@ def _cells(spec: DatasetSpec, folder: Path | None, request: Request, protocol: P
     return cells.take(sample_groups(cells.labels, cells.groups, request.limit, seed=protocol.split_seed)), True
 
 
-def _without_shared_cases(parts: list[Cells]) -> tuple[list[Cells], int]:
+def _without_shared_cases(parts: list[Cells], *, forced: bool) -> tuple[list[Cells], int | None]:
+    """Return the datasets, the first without the others' cases, and how many cells that took; None: nothing tells."""
     train, *tested = parts
-    before = len(train)
+    before, known = len(train), True
     relations = [entry.spec for entry in load_registry().datasets] if tested else []
     for test in tested:
         if test.spec.positive_class != train.spec.positive_class:
@@ -108,8 +113,13 @@ def _without_shared_cases(parts: list[Cells]) -> tuple[list[Cells], int]:
                 f"dataset '{train.spec.name}' is about '{train.spec.positive_class}', and '{test.spec.name}' about "
                 f"'{test.spec.positive_class}': what is trained on one cannot be tested on the other"
             )
-        train, _ = remove_shared_cases(train, test, relations)
-    return [train, *tested], before - len(train)
+        try:
+            train, _ = remove_shared_cases(train, test, relations)
+        except UnknownSharedCasesError as error:
+            if not forced:
+                raise SplitError(error.message, hint=f"{error.hint or ''} {FORCE}".strip()) from error
+            known = False
+    return [train, *tested], before - len(train) if known else None
 
 
 def _joined(parts: list[Cells]) -> Cells:

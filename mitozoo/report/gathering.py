@@ -44,7 +44,7 @@ class Run:
     """A run as a report shows it.
 
     Attributes:
-        name: the model's, made unique among the runs of a report.
+        name: the model's, made unique among the runs of a section.
         result: its document and folder.
         cells: its cell table.
         fits: those of the largest label fraction, on untouched cells.
@@ -82,7 +82,7 @@ class Section:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The document of the first run, for what all share."""
+        """The document of the first run, for what all runs have in common."""
         return self.runs[0].document
 
     def best(self, limit: int) -> list[Run]:
@@ -97,16 +97,21 @@ def gather(folders: Sequence[Path]) -> list[Section]:
     Raises:
         StorageError, VerificationError: a run is not what it must be; the message names it.
     """
-    once = list({run.document["run_id"]: run for run in map(read_run, folders)}.values())
-    repeated = {name for name, count in Counter(run.name for run in once).items() if count > 1}
+    once = {run.document["run_id"]: run for run in map(read_run, folders)}
     sections: dict[str, list[Run]] = {}
-    for run in once:
+    for run in once.values():
         document = run.document
-        if run.name in repeated:
-            run = replace(run, name=f"{run.name} ({document['protocol']['name']}, {document['run_id'][:8]})")
         apart = [document["dataset"]["cells_sha256"], document["protocol"]["hash"], document["conditions"]]
         sections.setdefault(json.dumps(apart, sort_keys=True), []).append(run)
-    return [Section(tuple(runs)) for runs in sections.values()]
+    return [Section(_told_apart(runs)) for runs in sections.values()]
+
+
+def _told_apart(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """Return the runs of a section; those of one model bear the start of their id too."""
+    times = Counter(run.name for run in runs)
+    return tuple(
+        replace(run, name=f"{run.name} ({run.document['run_id'][:8]})") if times[run.name] > 1 else run for run in runs
+    )
 
 
 def read_run(folder: Path) -> Run:

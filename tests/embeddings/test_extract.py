@@ -88,7 +88,7 @@ def test_resampled_on_the_device_or_by_pil_the_cache_holds_the_same(authors, zoo
     model = RegisteredModel(load_registry().model("steady"))
     made = []
     for on_device in (False, True):
-        monkeypatch.setattr(extract, "_resamples", lambda *_, there=on_device: there)
+        monkeypatch.setattr(extract, "resamples", lambda *_, there=on_device: there)
         monkeypatch.setenv("MITOZOO_HOME", str(own_home / str(on_device)))
         made.append(embed_with(model, plan, "cpu", "fp32", 16, Progress()))
     by_pil, by_device = made
@@ -99,9 +99,9 @@ def test_resampled_on_the_device_or_by_pil_the_cache_holds_the_same(authors, zoo
 
 def test_what_pil_did_not_resample_the_device_does_not_either(zoo):
     antialiased = load_registry().model("steady").spec.preprocessing
-    assert extract._resamples("cuda", antialiased)
-    assert not extract._resamples("cpu", antialiased)
-    assert not extract._resamples("cuda", dataclasses.replace(antialiased, antialias=False))
+    assert extract.resamples("cuda", antialiased)
+    assert not extract.resamples("cpu", antialiased)
+    assert not extract.resamples("cuda", dataclasses.replace(antialiased, antialias=False))
 
 
 def test_the_second_time_nothing_is_loaded(zoo, own_home, loads):
@@ -260,13 +260,13 @@ def test_no_number_is_told_with_cell_and_precision(zoo, own_home):
 
 def test_a_slide_that_goes_away_on_the_way(zoo, own_home, tmp_path, monkeypatch):
     data = copy_of(zoo, tmp_path / "other")
-    forward = extract._forward
+    forward = extract.run_network
 
     def lose_a_slide(*arguments):
         (data / "slide-13.tif").unlink(missing_ok=True)
         return forward(*arguments)
 
-    monkeypatch.setattr(extract, "_forward", lose_a_slide)
+    monkeypatch.setattr(extract, "run_network", lose_a_slide)
     monkeypatch.setattr(reading, "READ_AHEAD", 1)
     with pytest.raises(SlideError, match=r"slide-13\.tif cannot be read"):
         embed(data, batch_size=8)

@@ -200,3 +200,14 @@ def test_a_folder_per_tested_dataset(zoo, tmp_path):
     found = mitozoo.evaluate("steady", "tiny-official", test_on=("tiny",), test_data={"tiny": data}, out=tmp_path / "r")
     assert found.document["scores"][0]["n_test"] == 168
 
+
+
+def test_relatives_whose_shared_cases_nothing_tells_are_tested_only_where_that_is_forced(zoo, tmp_path):
+    with pytest.raises(SplitError, match="no crosswalk tells") as refused:
+        mitozoo.evaluate("steady", "tiny", test_on=("tiny-child",), out=tmp_path)
+    assert "--despite-shared-cases" in str(refused.value.hint)
+    found = checked(
+        mitozoo.evaluate("steady", "tiny", test_on=("tiny-child",), out=tmp_path, despite_shared_cases=True)
+    ).document
+    assert "THIS SPLIT LEAKS: test cases may have been trained on" in found["marks"]
+    assert found["dataset"]["shared_cells_left_out"] is None

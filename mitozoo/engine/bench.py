@@ -1,0 +1,178 @@
+"""How fast a model embeds here: its whole extraction from a cold cache, and each stage by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mitozoo.embeddings.extract import bring, embed, resamples, run_network, shards
+from mitozoo.embeddings.reading import View, read_window, reading_threads
+from mitozoo.embeddings.store import EmbeddingStore, Shard
+from mitozoo.engine.cost import device_name, environment, peak_device_memory_mb, peak_memory_mb, threads
+from mitozoo.engine.embed import cells_at_once, key_of
+from mitozoo.engine.find_model import find_model
+from mitozoo.engine.seen import see
+from mitozoo.engine.subject import RegisteredModel
+from mitozoo.errors import MitozooError, ModelError
+from mitozoo.protocols.presets import find_protocol
+from mitozoo.protocols.spec import override
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mitozoo.data.patches import PatchPlan
+    from mitozoo.engine.progress import Progress
+    from mitozoo.engine.request import Request
+    from mitozoo.models.encoder import Encoder
+
+SCHEMA = "mitozoo-bench/1"
+CELLS = 256  # where nobody says how many
+STAGES = ("read", "preprocess", "forward", "write")
+#: What two measurements must have in common for their ratios to say something about the code.
+CONDITIONS = ("model", "dataset", "cells", "device_name", "threads", "precision", "batch_size", "compiled")
+
+
+def bench(request: Request, *, progress: Progress, compiled: bool = False) -> dict[str, Any]:
+    """Return how many patches a second a model embeds, in all and by stage, as plain JSON values.
+
+    'whole' is the extraction as an evaluation runs it, stages overlapping, caches empty but for those of the operating
+    system. Each stage is clocked by itself on the same batches, with the same threads.
+
+    Args:
+        request: model, dataset, device, precision, batch size; `limit` is the number of cells, 256 where it is None.
+        progress: listens to what happens.
+        compiled: let torch.compile make the network first, which evaluations never do: its roundings are its own.
+
+    Raises:
+        MitozooError: the input is not right, or the network cannot be compiled.
+    """
+    from mitozoo.models.devices import pick_device, place, resolve_precision
+    from mitozoo.models.matrix_peak import matrix_peak
+
+    assert request.model is not None
+    count = request.limit or CELLS
+    subject = RegisteredModel(find_model(request.model), request.weights)
+    with progress.stage("cells"):
+        protocol = override(find_protocol(request.protocol), request.settings)
+        plan = see(replace(request, limit=count), subject, protocol).plan
+        assert plan is not None
+        plan = plan.take(plan.reading_order()[:count])
+    device = pick_device(request.device)
+    precision = resolve_precision(subject.spec, request.precision, device)
+    at_once = cells_at_once(request.batch_size, device)
+    key = key_of(subject, precision)
+    with progress.stage("matrix products"):
+        peak = matrix_peak(device, precision)
+    encoder = subject.load()
+    place(encoder, device)
+    if compiled:
+        encoder.network.compile()
+    with tempfile.TemporaryDirectory() as folder:
+        stores = [EmbeddingStore(key, Path(folder) / name) for name in ("warm", "whole", "stages")]
+        with _compiling(compiled, subject.name):  # warms up all that is made at first use
+            embed(plan.take(shards(plan)[0][:at_once]), stores[0], lambda: encoder, device=device, batch_size=at_once)
+        start = time.perf_counter()
+        with progress.stage("whole") as advance:
+            embed(plan, stores[1], lambda: encoder, device=device, batch_size=at_once, on_progress=advance)
+        seconds = {"whole": time.perf_counter() - start}
+        memory, device_memory = peak_memory_mb(), peak_device_memory_mb(device)
+        with progress.stage("stages"):
+            seconds |= _by_stage(plan, encoder, stores[2], device, at_once)
+    rates = {name: len(plan) / value for name, value in seconds.items()}
+    reached = {} if encoder.flops is None else {n: encoder.flops * rates[n] / peak for n in ("whole", "forward")}
+    return {
+        "schema": SCHEMA, "created": datetime.now(UTC).isoformat(timespec="seconds"), "model": subject.name,
+        "fingerprint": subject.spec.fingerprint(), "dataset": request.dataset, "cells": len(plan),
+        "window_px": int(plan.side_px.max()), "input_px": subject.spec.preprocessing.size, "device": device,
+        "device_name": device_name(device), "threads": threads(), "reading_threads": reading_threads(),
+        "precision": precision, "batch_size": at_once, "compiled": compiled,
+        "seconds": {name: round(value, 6) for name, value in seconds.items()},
+        "patches_per_second": {name: round(value, 3) for name, value in rates.items()},
+        "slowest": max(STAGES, key=lambda name: seconds[name]),
+        "gflops": None if encoder.flops is None else encoder.flops / 1e9, "matrix_tflops": peak / 1e12,
+        "flop_utilisation": {name: round(value, 6) for name, value in reached.items()},
+        "peak_memory_mb": memory, "peak_device_memory_mb": device_memory, "environment": environment(),
+    }  # fmt: skip
+
+
+def _by_stage(plan: PatchPlan, encoder: Encoder, store: EmbeddingStore, device: str, at_once: int) -> dict[str, float]:
+    """Run the stages one after the other, batch by batch, and return the seconds of each."""
+    from mitozoo.models.matrix_peak import wait_for
+
+    seconds = dict.fromkeys(STAGES, 0.0)
+    keys, preprocessing = plan.row_keys(), encoder.spec.preprocessing
+    view = View(plan, preprocessing, whole=resamples(device, preprocessing))
+
+    @contextlib.contextmanager
+    def clocked(stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        wait_for(device)
+        seconds[stage] += time.perf_counter() - start
+
+    with ThreadPoolExecutor(reading_threads()) as readers:
+        for shard in shards(plan):
+            vectors, digests = [], []
+            for rows in np.split(shard, range(at_once, len(shard), at_once)):
+                with clocked("read"):
+                    read = list(readers.map(lambda row: read_window(plan, int(row)), rows))
+                with clocked("preprocess"):
+                    seen = list(readers.map(view.see, (window for window, _ in read)))
+                    patches = bring(seen if view.whole else np.stack(seen), view, device)
+                with clocked("forward"):
+                    vectors.append(run_network(encoder, patches, store.key.precision, device))
+                digests += [digest for _, digest in read]
+            with clocked("write"):
+                store.write(Shard(keys[shard], np.concatenate(vectors), np.stack(digests)))
+    return seconds
+
+
+@contextlib.contextmanager
+def _compiling(compiled: bool, model: str) -> Iterator[None]:
+    try:
+        yield
+    except MitozooError:
+        raise
+    except Exception as error:  # a compiler may raise anything on a network that it was not made for
+        if not compiled:
+            raise
+        raise ModelError(f"torch.compile fails on model '{model}': {error}", hint="Leave out --compile.") from error
+
+
+def compare(now: dict[str, Any], file: Path) -> dict[str, Any]:
+    """Return ratios to an earlier measurement: above 1 is faster now, and takes more memory now.
+
+    Returns:
+        'created' of the earlier one, 'differs': the conditions that are not the same, and 'ratios' by name.
+
+    Raises:
+        MitozooError: the file holds no such measurement.
+    """
+    try:
+        then = json.loads(file.read_text(encoding="utf-8"))
+        found = then["schema"] if isinstance(then, dict) else None
+    except (OSError, ValueError, KeyError) as error:
+        raise MitozooError(f"{file} cannot be read as an earlier measurement: {error}", hint=_HINT) from error
+    if found != SCHEMA:
+        raise MitozooError(f"{file} is no measurement of this version: its schema is {found!r}", hint=_HINT)
+    ratios = {name: now["patches_per_second"][name] / then["patches_per_second"][name] for name in ("whole", *STAGES)}
+    for name in ("peak_memory_mb", "peak_device_memory_mb"):
+        if now[name] and then[name]:
+            ratios[name] = now[name] / then[name]
+    return {
+        "created": then["created"],
+        "differs": [name for name in CONDITIONS if now[name] != then[name]],
+        "ratios": {name: round(value, 4) for name, value in ratios.items()},
+    }
+
+
+_HINT = "Make one: mitozoo bench --model NAME --json > FILE"
