@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from mitozoo import storage
+from mitozoo.embeddings.holding import is_held, last_used
 from mitozoo.embeddings.patch_store import is_unchanged
 from mitozoo.embeddings.store import describe_shard
 
@@ -93,7 +94,7 @@ def prune(chosen: Sequence[CacheEntry], home: Path | None = None) -> int:
     """Remove cache folders, and what killed processes left behind for a day or longer; return the bytes freed."""
     freed = 0
     for entry in chosen:
-        if not storage.is_held(entry.path):  # taken since it was listed
+        if not is_held(entry.path):  # taken since it was listed
             doomed = entry.path.with_name(f"{storage.TEMPORARY_PREFIX}{entry.path.name}")
             entry.path.rename(doomed)  # gone at once for whoever looks, even if the removal is interrupted
             shutil.rmtree(doomed, ignore_errors=True)
@@ -126,8 +127,8 @@ def _entry(kind: Kind, path: Path) -> CacheEntry:
         datasets=tuple(sorted(datasets)),
         path=path,
         bytes=_bytes_below(path),
-        last_used=storage.last_used(path),
-        held=storage.is_held(path),
+        last_used=last_used(path),
+        held=is_held(path),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from mitozoo import storage
+from mitozoo.embeddings.holding import hold
 from mitozoo.embeddings.reading import View, read_ahead
 from mitozoo.embeddings.store import EmbeddingStore, RowKeys, Shard
 from mitozoo.errors import ModelError, StorageError
@@ -131,7 +131,7 @@ def embed_missing(
         plan, store = extraction.plan, extraction.store
         if not all(np.array_equal(getattr(plan, n), getattr(extractions[0].plan, n)) for n in ("file_index", "x", "y")):
             raise ValueError("models that share a pass must see the same cells")
-        storage.hold(store.folder)
+        hold(store.folder)
         todo = store.missing(extraction.keys)
         wanted = {number for number, rows in enumerate(pieces) if todo[rows].any()}
         if wanted:

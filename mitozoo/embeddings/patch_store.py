@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mitozoo import storage
+from mitozoo.embeddings.holding import hold
 from mitozoo.embeddings.reading import ROWS_A_TASK, read_window, reading_threads
 from mitozoo.embeddings.store import OVERHEAD_BYTES, PIPELINE_VERSION, require_room
 
@@ -101,7 +102,7 @@ def store_patches(
     how = f"{preprocessing.size} {margin} {preprocessing.interpolation} {preprocessing.antialias} {PIPELINE_VERSION}"
     name = f"{plan.cells.spec.name}-{hashlib.sha256(how.encode()).hexdigest()[:16]}"
     folder = storage.home() / "patches" / name
-    storage.hold(folder)
+    hold(folder)
     paths = [folder / hashlib.sha256(keys[rows].tobytes()).hexdigest()[:32] for rows in shards]
     if not all(map(_is_sound, paths)):
         require_room(folder, 0, "the patch store")

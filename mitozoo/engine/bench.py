@@ -70,8 +70,6 @@ def bench(request: Request, *, progress: Progress, compiled: bool = False) -> di
     precision = resolve_precision(subject.spec, request.precision, device)
     at_once = cells_at_once(request.batch_size, device)
     key = key_of(subject, precision)
-    with progress.stage("matrix products"):
-        peak = matrix_peak(device, precision)
     encoder = subject.load()
     place(encoder, device)
     if compiled:
@@ -87,6 +85,8 @@ def bench(request: Request, *, progress: Progress, compiled: bool = False) -> di
         memory, device_memory = peak_memory_mb(), peak_device_memory_mb(device)
         with progress.stage("stages"):
             seconds |= _by_stage(plan, encoder, stores[2], device, at_once)
+    with progress.stage("matrix products"):
+        peak = matrix_peak(device, precision)
     rates = {name: len(plan) / value for name, value in seconds.items()}
     reached = {} if encoder.flops is None else {n: encoder.flops * rates[n] / peak for n in ("whole", "forward")}
     return {

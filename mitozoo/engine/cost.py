@@ -100,7 +100,7 @@ def device_name(device: str) -> str:
     if device.startswith("cuda"):
         import torch
 
-        return torch.cuda.getdevice_name(device)
+        return torch.cuda.get_device_name(device)
     return platform.processor() or platform.machine()
 
 
@@ -108,7 +108,7 @@ def threads() -> int:
     """Return how many threads torch computes with."""
     import torch
 
-    return torch.get_numthreads()
+    return torch.get_num_threads()
 
 
 def peak_memory_mb() -> int:

@@ -66,8 +66,8 @@ def embed_with(
     """Return the embeddings of a plan's cells, computing and keeping those that are not cached yet."""
     with progress.stage("embeddings") as advance:
         return embed(
-            plan, _store(model, plan, precision), model.load, device=device, batch_size=cells_at_once(batch_size, device),
-            on_progress=advance, on_note=progress.note,
+            plan, _store(model, plan, precision), model.load, device=device,
+            batch_size=cells_at_once(batch_size, device), on_progress=advance, on_note=progress.note,
         )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""A reporting checklist filled from a run's record: what Metrics Reloaded and CLAIM ask, and what the record answers."""
+"""A reporting checklist filled from a run's record: what Metrics Reloaded and CLAIM ask, and what it answers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _metrics(run: Run) -> list[Item]:
         _item(METRICS_RELOADED, "a metric that knows no threshold", bool(summary), f"AUROC {_number(run, 'auroc')}"),
         _item(
             METRICS_RELOADED, "a metric that minds the prevalence", bool(summary),
-            f"average precision {_number(run, 'average_precision')}, {100 * prevalence:.1f} % of the cells are positive",
+            f"average precision {_number(run, 'average_precision')}; {100 * prevalence:.1f} % of cells are positive",
         ),
         _item(
             METRICS_RELOADED, "a metric of both classes at a fixed threshold", bool(summary),
@@ -51,7 +51,7 @@ def _metrics(run: Run) -> list[Item]:
         ),
         _item(
             METRICS_RELOADED, "how the threshold was chosen", bool(thresholds),
-            f"on validation cells of the training side, {thresholds[0]:.3f} to {thresholds[-1]:.3f}" if thresholds else "",
+            f"on cells of the training side, {thresholds[0]:.3f} to {thresholds[-1]:.3f}" if thresholds else "",
         ),
         _item(
             METRICS_RELOADED, "calibration", bool(summary),
@@ -74,7 +74,7 @@ def _metrics(run: Run) -> list[Item]:
         ),
         _item(
             METRICS_RELOADED, "agreement of experts as a reference", experts is not None,
-            f"{experts['n_experts']} experts on {experts['cells']:,} cells" if experts else "the dataset has no independent votes",
+            f"{experts['n_experts']} experts on {experts['cells']:,} cells" if experts else "no independent votes",
             applies=experts is not None or bool(document["dataset"].get("independent_votes")),
         ),
     ]  # fmt: skip
@@ -89,17 +89,18 @@ def _study(run: Run) -> list[Item]:
     licensed = [words for words in (dataset.get("license"), dataset.get("reference")) if words]
     described = [words for words in (model.get("license"), model.get("reference")) if words]
     contamination = document["contamination"]
+    origin, shared = dataset.get("negatives_origin") or "", dataset.get("shared_cells_left_out") or 0
     left_out = len(document["audit"].get("skipped_cells", ()))
     return [
         _item(CLAIM, "source and licence of the data", bool(licensed), ", ".join(licensed)),
         _item(
             CLAIM, "number of cells, cases and classes", True,
-            f"{positive['cells']:,} {positive['name']}, {negative['cells']:,} {negative['name']}, {dataset['groups']:,} "
-            f"{dataset['group_level']}s",
+            f"{positive['cells']:,} {positive['name']}, {negative['cells']:,} {negative['name']}, "
+            f"{dataset['groups']:,} {dataset['group_level']}s",
         ),
-        _item(CLAIM, "real patients", not dataset["synthetic"], "synthetic data" if dataset["synthetic"] else "as the dataset declares"),
-        _item(CLAIM, "where the negatives come from", bool(dataset.get("negatives_origin")), dataset.get("negatives_origin") or ""),
-        _item(CLAIM, "cells left out", True, f"{left_out:,} unreadable, {dataset.get('shared_cells_left_out') or 0:,} of shared cases"),
+        _item(CLAIM, "real patients", not dataset["synthetic"], "synthetic" if dataset["synthetic"] else "as declared"),
+        _item(CLAIM, "where the negatives come from", bool(origin), origin),
+        _item(CLAIM, "cells left out", True, f"{left_out:,} unreadable, {shared:,} of shared cases"),
         _item(
             CLAIM, "reference standard and its readers", bool(dataset.get("voters")),
             f"{dataset.get('voters')} readers a cell" if dataset.get("voters") else "the dataset declares no readers",

@@ -1,4 +1,4 @@
-"""Curves of a run over its test cells: ROC and precision-recall averaged over fits, and how well scores are calibrated."""
+"""Curves of a run over its test cells: ROC and precision-recall averaged over fits, and calibration."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def mean_roc(run: Run) -> Floats:
 
 
 def mean_precision(run: Run) -> Floats:
-    """Return (101,) the mean precision over fits at recalls 0, 0.01, ..., 1: of the highest threshold that gets there."""
+    """Return (101,) the mean precision over fits at recalls 0, 0.01, ..., 1, each at the highest threshold that has it."""
     return _mean(run, precision)
 
 

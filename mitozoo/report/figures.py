@@ -103,7 +103,7 @@ def calibration(section: Section, prefix: str) -> Figure | None:
 
 
 def domain_maps(section: Section, prefix: str) -> list[Figure]:
-    """Return a heat map of AUROC for each declared domain: runs, or what they were trained on, by where they are tested."""
+    """Return a heat map of AUROC for each domain: runs, or what they were trained on, by where they are tested."""
     found: dict[str, dict[str, dict[str, dict[str, Any]]]] = {}
     for run in section.runs:
         for entry in run.document["by_domain"]:
@@ -161,8 +161,8 @@ def forest(comparison: dict[str, Any], metric: str, prefix: str) -> Figure | Non
     basis = comparison["basis"]
     title = "Paired differences"
     note = (
-        f"Differences in {metric.replace('_', ' ')} on the same cells with 95 % intervals over {basis['n_groups']} groups "
-        f"({basis['method']}); p corrected for {len(comparison['pairs'])} pairs (Holm)."
+        f"Differences in {metric.replace('_', ' ')} on the same cells with 95 % intervals over {basis['n_groups']} "
+        f"groups ({basis['method']}, {basis['replicates']:,} replicates); p corrected for {len(comparison['pairs'])} pairs (Holm)."
     )
     rows: Rows = [[branch.name, branch.value, branch.low, branch.high, branch.p] for branch in found]
     headers = ["first - second", "difference", "low", "high", "p (Holm)"]
@@ -221,8 +221,8 @@ def mean_ranks_figure(across: dict[str, Any], metric: str) -> Figure:
         drawing.stroke([(ends[0], 34 + 12 * row), (ends[-1], 34 + 12 * row)], COLOURS[1], width=4)
     title = "Mean ranks over datasets"
     note = (
-        f"Mean rank by {metric.replace('_', ' ')} over {across['datasets']} datasets that share no image; runs under one "
-        f"bar lie closer than the critical difference {across['critical_difference']:.2f} (Nemenyi, 5 %); Friedman "
+        f"Mean rank by {metric.replace('_', ' ')} over {across['datasets']} datasets that share no image; runs under "
+        f"one bar lie closer than the critical difference {across['critical_difference']:.2f} (Nemenyi, 5 %); Friedman "
         f"{chance(across['p'])}."
     )
     rows: Rows = [[across["models"][model], float(across["ranks"][model])] for model in order]

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mitozoo.report.gathering import Run
-
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mitozoo.data.patches import PatchPlan
+    from mitozoo.report.gathering import Run
 
 A_GALLERY = 8  # crops
 SIDE_PX = 112
@@ -78,14 +77,14 @@ def galleries(run: Run, plan: PatchPlan) -> list[Gallery]:
     wrong_low = np.flatnonzero((label == 1) & (scored.called < 0.5))
     disputed = np.flatnonzero(dispute > 0)
     positive = run.document["dataset"]["classes"]["positive"]["name"]
+    highest = wrong_high[np.argsort(-scored.score[wrong_high], kind="stable")]
+    lowest = wrong_low[np.argsort(scored.score[wrong_low], kind="stable")]
+    least_agreed = disputed[np.lexsort((np.abs(scored.score[disputed] - 0.5), -dispute[disputed]))]
     chosen = (
-        (f"Hardest false positives: taken for {positive}", wrong_high[np.argsort(-scored.score[wrong_high], kind="stable")]),
-        (f"Missed: {positive}, not recognised", wrong_low[np.argsort(scored.score[wrong_low], kind="stable")]),
-        (
-            "Most disputed among those who voted",
-            disputed[np.lexsort((np.abs(scored.score[disputed] - 0.5), -dispute[disputed]))],
-        ),
-    )  # fmt: skip
+        (f"Hardest false positives: taken for {positive}", highest),
+        (f"Missed: {positive}, not recognised", lowest),
+        ("Most disputed among those who voted", least_agreed),
+    )
     return [
         Gallery(title, [_picture(run, plan, scored, int(place)) for place in places[:A_GALLERY]])
         for title, places in chosen

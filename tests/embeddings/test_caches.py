@@ -14,10 +14,11 @@ from click.testing import CliRunner
 from mitozoo import storage
 from mitozoo.cli.cache import cache
 from mitozoo.embeddings.caches import choose, damaged, list_caches, prune
+from mitozoo.embeddings.holding import HELD_PREFIX, USED
 from mitozoo.embeddings.store import EmbeddingKey, EmbeddingStore, Shard
 
 DAY = 86_400
-HOLD = "from pathlib import Path; from mitozoo import storage; storage.hold(Path({folder!r}))"
+HOLD = "from pathlib import Path; from mitozoo.embeddings.holding import hold; hold(Path({folder!r}))"
 
 
 @pytest.fixture
@@ -34,8 +35,8 @@ def embed(model, dataset, cells, days_ago=0.0):
     rows = random.randint(0, 256, (cells, 16)).astype(np.uint8)
     store.write(Shard(rows, random.normal(size=(cells, 4)).astype(np.float32), rows))
     moment = time.time() - days_ago * DAY
-    (store.folder / storage.USED).touch()
-    os.utime(store.folder / storage.USED, (moment, moment))
+    (store.folder / USED).touch()
+    os.utime(store.folder / USED, (moment, moment))
     return store.folder
 
 
@@ -89,14 +90,14 @@ def test_what_a_live_process_holds_stays_and_what_a_killed_one_held_goes(home):
         process.wait()
     assert [entry.held for entry in list_caches()] == [False]
     assert len(choose(list_caches(), to_bytes=0)) == 1
-    assert not list(folder.glob(f"{storage.HELD_PREFIX}*"))  # its marker was cleared away
+    assert not list(folder.glob(f"{HELD_PREFIX}*"))  # its marker was cleared away
 
 
 def test_a_process_that_ends_lets_go(home):
     folder = embed("phikon", "ccmct", 1)
     code = HOLD.format(folder=str(folder))
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert not list(folder.glob(f"{storage.HELD_PREFIX}*"))
+    assert not list(folder.glob(f"{HELD_PREFIX}*"))
 
 
 def test_leftovers_of_killed_processes_go_after_a_day(home):
