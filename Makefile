@@ -19,10 +19,11 @@ $(VENV)/.complete: pyproject.toml constraints.txt $(PLUGINS:%=%/pyproject.toml) 
 	$(PYTHON) -m pip install --quiet --target .tools uv \
 		|| { echo "Setting up needs uv, or pip to fetch it: try 'apt-get install python3-pip'." >&2; exit 1; }
 
-demo: setup ## the main job on the embedded dataset, then a short end-to-end training
+demo: setup ## the main job on the embedded dataset, a short end-to-end training, and a report of all runs
 	$(BIN)/mitozoo eval --model efficientnet-lite0 --dataset demo
 	$(BIN)/mitozoo eval --model efficientnet-lite0 --dataset demo --protocol end-to-end-short \
 		--set epochs=2 --limit 400 --folds 1
+	$(BIN)/mitozoo report runs/*-demo-* --page runs/report.html
 
 test: setup ## on every core; each process keeps to one, and a module's tests stay together
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile

@@ -39,12 +39,13 @@ def bench(*, against: Path | None, compiled: bool, as_json: bool, **asked: Any) 
 
     from mitozoo.cli.progress import Bars
     from mitozoo.engine.bench import bench as measure
-    from mitozoo.engine.bench import compare
+    from mitozoo.engine.bench import compare, read_measurement
 
+    then = None if against is None else read_measurement(against)
     bars = Bars()
     found = measure(request, progress=bars, compiled=compiled)
-    if against is not None:
-        found["against"] = compare(found, against)
+    if then is not None:
+        found["against"] = compare(found, then)
     show(found, bars.console)
     if as_json:
         from mitozoo.cli.tables import print_json

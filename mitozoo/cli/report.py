@@ -45,14 +45,17 @@ def report(
     from mitozoo.report.report import write_report
     from mitozoo.results.run_folder import find_run
 
-    named = dict(text.split("=", 1) if "=" in text else ("", text) for text in data)
+    named: dict[str, str] = {}
+    for text in data:
+        dataset, _, folder = text.rpartition("=")
+        named[dataset] = folder
 
     def windows(run: Run) -> PatchPlan:
         from mitozoo.engine.seen_again import see_again
 
-        folder = named.get(run.document["dataset"]["name"], named.get(""))
+        lies_in = named.get(run.document["dataset"]["name"], named.get(""))
         ids = run.cells["cell_id"].tolist()
-        return see_again(run.document, ids, None if folder is None else Path(folder))
+        return see_again(run.document, ids, None if lies_in is None else Path(lies_in))
 
     folders = [find_run(name, out) for name in runs]
     for line in write_report(folders, page, windows=None if no_pictures else windows, figures=figures):

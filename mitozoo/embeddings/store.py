@@ -99,13 +99,12 @@ class EmbeddingStore:
 
     def missing(self, rows: RowKeys) -> npt.NDArray[np.bool_]:
         """Return (n,) which rows no shard claims to hold; only `load` checks that it truly does."""
-        absent = np.ones(len(rows), dtype=bool)
-        wanted = _as_items(rows)
+        wanted = _Wanted(rows)
         for path in self._paths():
             held = self._read(path, _row_keys)
             if held is not None:
-                absent &= ~np.isin(wanted, _as_items(held))
-        return absent
+                wanted.found[wanted.in_shard(held)[1]] = True
+        return ~wanted.found[wanted.which]
 
     def load(self, rows: RowKeys) -> tuple[npt.NDArray[np.float32], RowKeys]:
         """Return embeddings (n, d) and pixel digests (n, 16).
@@ -115,20 +114,20 @@ class EmbeddingStore:
         """
         embeddings = self._allocate(len(rows))
         pixels = np.zeros((len(rows), 16), dtype=np.uint8)
-        found = np.zeros(len(rows), dtype=bool)
-        wanted = _as_items(rows)
+        wanted = _Wanted(rows)
         for path in self._paths():
-            shard = self._read(path, partial(_sound_shard, wanted=wanted[~found]))
+            shard = self._read(path, partial(_sound_shard, wanted=wanted))
             if shard is None:
                 continue
-            held = _as_items(shard.rows)
-            order = np.argsort(held)
-            place = order[np.searchsorted(held, wanted, sorter=order).clip(max=len(held) - 1)]
-            here = (held[place] == wanted) & ~found
-            embeddings[here], pixels[here] = shard.embeddings[place[here]], shard.pixels[place[here]]
-            found |= here
-        if not found.all():
-            raise KeyError(f"{int((~found).sum())} rows are not in {self.folder}")
+            places, keys = wanted.in_shard(shard.rows)
+            into = wanted.first[keys]
+            embeddings[into], pixels[into] = shard.embeddings[places], shard.pixels[places]
+            wanted.found[keys] = True
+        if not wanted.found.all():
+            raise KeyError(f"{int((~wanted.found[wanted.which]).sum())} rows are not in {self.folder}")
+        again = np.flatnonzero(wanted.first[wanted.which] != np.arange(len(rows)))  # cells that share a window
+        same = wanted.first[wanted.which[again]]
+        embeddings[again], pixels[again] = embeddings[same], pixels[same]
         return embeddings, pixels
 
     def _paths(self) -> list[Path]:
@@ -162,6 +161,30 @@ class EmbeddingStore:
         storage.require_free_space(folder, needed, "a matrix of embeddings")
         with tempfile.TemporaryFile(dir=folder) as file:  # the mapping outlives the file's name
             return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
+
+
+class _Wanted:
+    """Row keys that are looked for, sorted once, so that a shard costs no more than its own rows.
+
+    Attributes:
+        first: (u,) the first row of each different key.
+        which: (n,) which of the keys each row has.
+        found: (u,) whether a shard held the key.
+    """
+
+    def __init__(self, rows: RowKeys) -> None:
+        self._keys, self.first, self.which = np.unique(_as_items(rows), return_index=True, return_inverse=True)
+        self.found = np.zeros(len(self._keys), dtype=bool)
+
+    def in_shard(self, rows: RowKeys) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the places in a shard of keys that were not found before, each once, and which keys these are."""
+        if not len(self._keys):
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+        held = _as_items(rows)
+        near = np.searchsorted(self._keys, held).clip(max=len(self._keys) - 1)
+        places = np.flatnonzero((self._keys[near] == held) & ~self.found[near])
+        keys, firsts = np.unique(near[places], return_index=True)
+        return places[firsts], keys
 
 
 class _DamagedShardError(Exception):
@@ -210,10 +233,10 @@ def _row_keys(file: Any) -> RowKeys:
     return rows
 
 
-def _sound_shard(file: Any, wanted: npt.NDArray[np.void]) -> Shard | None:
+def _sound_shard(file: Any, wanted: _Wanted) -> Shard | None:
     """Return an open shard if it holds any wanted row, once its content is what was written."""
     rows = _row_keys(file)
-    if not np.isin(_as_items(rows), wanted).any():
+    if not len(wanted.in_shard(rows)[0]):
         return None
     shard = Shard(rows, file.get_tensor("embeddings"), file.get_tensor("pixels"))
     if _stated(file).get("sha256") != _checksum(shard):

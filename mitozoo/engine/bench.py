@@ -148,22 +148,28 @@ def _compiling(compiled: bool, model: str) -> Iterator[None]:
         raise ModelError(f"torch.compile fails on model '{model}': {error}", hint="Leave out --compile.") from error
 
 
-def compare(now: dict[str, Any], file: Path) -> dict[str, Any]:
-    """Return ratios to an earlier measurement: above 1 is faster now, and takes more memory now.
+def read_measurement(file: Path) -> dict[str, Any]:
+    """Return an earlier measurement.
+
+    Raises:
+        MitozooError: the file holds none.
+    """
+    hint = "Make one: mitozoo bench --model NAME --json > FILE"
+    try:
+        then = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MitozooError(f"{file} cannot be read as an earlier measurement: {error}", hint=hint) from error
+    if not isinstance(then, dict) or then.get("schema") != SCHEMA:
+        raise MitozooError(f"{file} holds no measurement of schema '{SCHEMA}'", hint=hint)
+    return then
+
+
+def compare(now: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+    """Return ratios to an earlier measurement: above 1 is faster now, or takes more memory now.
 
     Returns:
         'created' of the earlier one, 'differs': the conditions that are not the same, and 'ratios' by name.
-
-    Raises:
-        MitozooError: the file holds no such measurement.
     """
-    try:
-        then = json.loads(file.read_text(encoding="utf-8"))
-        found = then["schema"] if isinstance(then, dict) else None
-    except (OSError, ValueError, KeyError) as error:
-        raise MitozooError(f"{file} cannot be read as an earlier measurement: {error}", hint=_HINT) from error
-    if found != SCHEMA:
-        raise MitozooError(f"{file} is no measurement of this version: its schema is {found!r}", hint=_HINT)
     ratios = {name: now["patches_per_second"][name] / then["patches_per_second"][name] for name in ("whole", *STAGES)}
     for name in ("peak_memory_mb", "peak_device_memory_mb"):
         if now[name] and then[name]:
@@ -173,6 +179,3 @@ def compare(now: dict[str, Any], file: Path) -> dict[str, Any]:
         "differs": [name for name in CONDITIONS if now[name] != then[name]],
         "ratios": {name: round(value, 4) for name, value in ratios.items()},
     }
-
-
-_HINT = "Make one: mitozoo bench --model NAME --json > FILE"

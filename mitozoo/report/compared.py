@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 METRIC = "auroc"
 #: Draws of groups, and how many scored cells may be drawn so often in a minute's work for a whole report.
-FEWER_REPLICATES, DRAWN_CELLS = 999, 1.0e9
+FEWER_REPLICATES, DRAWN_CELLS = 999, 2.0e9
 
 
 def compared(section: Section) -> tuple[dict[str, Any] | None, str]:

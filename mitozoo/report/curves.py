@@ -23,7 +23,7 @@ def mean_roc(run: Run) -> Floats:
 
 
 def mean_precision(run: Run) -> Floats:
-    """Return (101,) the mean precision over fits at recalls 0, 0.01, ..., 1, each at the highest threshold that has it."""
+    """Return (101,) the mean precision over fits at recalls 0, 0.01, ..., 1, at the highest threshold with each."""
     return _mean(run, precision)
 
 
@@ -45,8 +45,7 @@ def roc(scores: Floats, labels: npt.NDArray[np.int8]) -> Floats:
     """Return (101,) sensitivity on the grid of false-positive rates; a vertical step counts at its upper end."""
     true, false = _counts(scores, labels)
     rising, rate = np.append(0, true / true[-1]), np.append(0, false / false[-1])
-    last = np.append(np.diff(rate) > 0, True)  # of equal rates the highest point
-    return np.interp(GRID, rate[last], rising[last])
+    return np.interp(GRID, rate, rising)  # of equal rates, the last point counts at the rate, the first before it
 
 
 def precision(scores: Floats, labels: npt.NDArray[np.int8]) -> Floats:

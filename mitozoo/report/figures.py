@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LINES = 8  # more in one chart cannot be told apart; the data hold all
 WIDTH, HEIGHT = 460.0, 330.0
+MOST_TICKS = 7
 NARROW = 34  # characters of a name beside a row
 DARKEST, BRIGHTEST = (8, 48, 107), (239, 246, 253)  # of a heat map
 FIFTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -162,7 +163,8 @@ def forest(comparison: dict[str, Any], metric: str, prefix: str) -> Figure | Non
     title = "Paired differences"
     note = (
         f"Differences in {metric.replace('_', ' ')} on the same cells with 95 % intervals over {basis['n_groups']} "
-        f"groups ({basis['method']}, {basis['replicates']:,} replicates); p corrected for {len(comparison['pairs'])} pairs (Holm)."
+        f"groups ({basis['method']}, {basis['replicates']:,} replicates); p corrected for "
+        f"{len(comparison['pairs'])} pairs (Holm)."
     )
     rows: Rows = [[branch.name, branch.value, branch.low, branch.high, branch.p] for branch in found]
     headers = ["first - second", "difference", "low", "high", "p (Holm)"]
@@ -270,6 +272,8 @@ def _heat(value: float | None) -> tuple[str, str]:
 
 def _decades(ends: tuple[float, float]) -> Sequence[float]:
     """Return round numbers between two ends, for a logarithmic axis."""
-    every = [digit * 10.0**power for power in range(-4, 7) for digit in (1, 2, 5)]
-    inside = [tick for tick in every if ends[0] <= tick <= ends[1]]
-    return inside or [ends[0], ends[1]]
+    inside = [
+        [tick for power in range(-6, 7) for digit in digits if ends[0] <= (tick := digit * 10.0**power) <= ends[1]]
+        for digits in ((1, 2, 5), (1,))
+    ]
+    return next((found for found in inside if 0 < len(found) <= MOST_TICKS), [*ends])

@@ -188,8 +188,8 @@ def _cost(folder: Path) -> dict[str, Any]:
     """Return GFLOPs, patches a second, device and seconds, as far as compute.json tells."""
     try:
         calls = json.loads((folder / COMPUTE).read_text(encoding="utf-8"))["calls"]
-        network = next((call["model"] for call in reversed(calls) if call.get("model")), {})
-        rate = next((call for call in reversed(calls) if call.get("patches_per_second")), {})
+        network: dict[str, Any] = next((call["model"] for call in reversed(calls) if call.get("model")), {})
+        rate: dict[str, Any] = next((call for call in reversed(calls) if call.get("patches_per_second")), {})
         seconds = sum(sum(call.get("seconds", {}).values()) for call in calls)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # brought from elsewhere without it
         return {}

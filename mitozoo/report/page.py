@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import astuple, dataclass, field
+from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +54,6 @@ def render(chapters: Sequence[Chapter], across: dict[str, Any] | None) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    import mitozoo
-
     script, css, template = (_part(name) for name in ("page.js", "page.css", "page.html"))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
     runs = [run for chapter in chapters for run in chapter.section.runs]
@@ -65,7 +64,7 @@ def render(chapters: Sequence[Chapter], across: dict[str, Any] | None) -> str:
         "positive class; every number is a mean over folds and seeds, with its 95 % interval over groups.",
         sections=[_context(chapter, number) for number, chapter in enumerate(chapters, 1)],
         across=_across(across),
-        version=mitozoo.__version__,  # type: ignore[attr-defined,unused-ignore]
+        version=version("mitozoo"),
         run_ids=[run.document["run_id"] for run in runs],
         sources=list(SOURCES.items()),
         css=Markup(css),  # noqa: S704 - this package's own file, as is the next

@@ -49,10 +49,9 @@ class CellScores:
 def cell_scores(run: Run) -> CellScores:
     """Return each tested cell's score, averaged over fits, and the share of fits that call it positive."""
     cells = len(run.cells)
-    cell, score, called = (
-        np.concatenate([np.asarray(part(fit)) for fit in run.fits])
-        for part in (lambda fit: fit.cell, lambda fit: fit.scores, lambda fit: fit.scores >= fit.threshold)
-    )
+    cell = np.concatenate([fit.cell for fit in run.fits])
+    score = np.concatenate([fit.scores for fit in run.fits])
+    called = np.concatenate([fit.scores >= fit.threshold for fit in run.fits])
     times = np.bincount(cell, minlength=cells)
     tested = np.flatnonzero(times)
     return CellScores(
