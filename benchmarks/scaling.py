@@ -41,7 +41,7 @@ def main() -> None:
         cold, again, memory = measured[count]
         print(
             f"{count:>9,} cells: {cold:8.2f} s of processor time cold, {again:6.2f} s cached; "
-            f"{memory:,.0f} MB not mapped, {memory - measured[FEW][2]:+,.0f}"
+            f"{memory:,.0f} MB not backed by a file, {memory - measured[FEW][2]:+,.0f}"
         )
     cold, again = ([measured[count][which] for count in counts] for which in (0, 1))
     for name, seconds in (("cold", cold), ("cached", again)):
@@ -116,13 +116,14 @@ class Peak(threading.Thread):
         self.start()
 
     def run(self) -> None:
+        """Look twenty times a second."""
         while not self.ended.wait(0.05):
-            lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-            self.most = max(
-                self.most, 0, *(int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon:"))
-            )
+            for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+                if line.startswith("RssAnon:"):
+                    self.most = max(self.most, int(line.split()[1]) / 1024)
 
     def stop(self) -> float:
+        """Return the most that was seen."""
         self.ended.set()
         return self.most
 

@@ -226,10 +226,15 @@ class TrainingFitter:
 
         fit, scored = rows[0].fit, np.concatenate(self.copies.tested(rows, test))
         labels = self.conditions.trained_labels(self.labels, fit.seed)
+        trained = None if fit in rows else self.folder.read(fit)  # further perturbations of a network that is there
         prediction = TRAINING_FITS[self.protocol.kind](
             self.protocol, self.subject.load, self.patches, labels, self.groups, train, scored, seed=fit.seed,
             device=self.device, precision=self.precision, checkpoint=self.folder.checkpoint(fit), on_progress=on_epoch,
+            weights=None if trained is None else trained[1],
         )  # fmt: skip
+        if trained is not None:
+            kept = {name: getattr(trained[0], name) for name in ("threshold", "selected", "converged", "flags")}
+            prediction = dataclasses.replace(prediction, **kept)
         return self.copies.rows_of(rows, train, test, prediction)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -111,6 +111,7 @@ def fit_ammeling2026_tuning(
     precision: str,
     checkpoint: Path,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    weights: dict[str, npt.NDArray[Any]] | None = None,
 ) -> Prediction:
     """Train on the drawn training rows and score the test rows; arguments as in `fit_network`."""
     from mitozoo.protocols.released_training import ReleasedTraining
@@ -120,6 +121,8 @@ def fit_ammeling2026_tuning(
     training = ReleasedTraining(
         protocol, load, patches, labels, fitted, validation, seed, device, precision, groups=groups
     )
+    if weights is not None:
+        return training.scores_by(weights, test)
     progress = training.run(checkpoint, on_progress)
     best = progress.best
     assert best is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -111,6 +111,7 @@ def fit_network(
     precision: str,
     checkpoint: Path,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    weights: dict[str, npt.NDArray[Any]] | None = None,
 ) -> Prediction:
     """Train on the drawn training rows and score the test rows.
 
@@ -127,6 +128,7 @@ def fit_network(
         precision: 'fp32', or 'bf16' or 'fp16' for mixed precision.
         checkpoint: a file that keeps the trial under way, so that a killed run loses one epoch; removed at the end.
         on_progress: called with (done, total) after each epoch.
+        weights: what an earlier training of the same rows kept; scores are then all that is made.
     """
     from mitozoo.protocols.training import Training
 
@@ -137,6 +139,8 @@ def fit_network(
     training = Training(
         protocol, load, patches, labels, np.setdiff1d(train, validation), validation, seed, device, precision
     )
+    if weights is not None:
+        return training.scores_by(weights, test)
     progress = training.run(checkpoint, on_progress)
     best = progress.best
     assert best is not None

@@ -17,6 +17,8 @@ from mitozoo.models.preprocessing import normalise, standardise
 from mitozoo.plugins.record import canonical_json
 from mitozoo.protocols.augmentation import augment
 from mitozoo.protocols.checkpoint import Best, Checkpoint, Progress
+from mitozoo.protocols.held_out import FIXED_THRESHOLD
+from mitozoo.protocols.prediction import Prediction
 from mitozoo.protocols.tuned_network import TunedNetwork
 from mitozoo.statistics.calibration import undo_sampling_prior
 
@@ -104,6 +106,13 @@ class Training:
                 margins.append(self.network(images).float().cpu().numpy()[:, 0].astype(np.float64))
         sampled = 1 / (1 + np.exp(-np.clip(np.concatenate(margins), -700, 700)))
         return undo_sampling_prior(sampled, self.prevalence, SAMPLED_PREVALENCE)
+
+    def scores_by(self, weights: dict[str, npt.NDArray[Any]], rows: Rows) -> Prediction:
+        """Return the scores (len(rows),) that an earlier training's weights give; nothing is trained or chosen."""
+        self._start(self.learning_rates[0])
+        self.network.load_tuned_state({name: torch.from_numpy(tensor) for name, tensor in weights.items()})
+        scores = self.scores(rows)
+        return Prediction(scores, (), np.empty(0), FIXED_THRESHOLD, {}, converged=True)
 
     def _start(self, learning_rate: float) -> None:
         with torch.random.fork_rng(self._cuda_devices()):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mitozoo.report.gathering import Run
 
 POINTS = 800  # of a map; each adds some 60 bytes to the page
+MARGIN = 0.03  # around the points, of their spread
 COLOURED = len(COLOURS) - 1  # values with a colour of their own; all others share the last
 
 
@@ -74,7 +75,8 @@ def _map(
 ) -> Figure:  # fmt: skip
     common = sorted(set(values), key=lambda value: (-values.count(value), value))
     shown = common if len(common) <= len(COLOURS) else [*common[:COLOURED], "any other"]
-    low, high = places.min(axis=0).tolist(), places.max(axis=0).tolist()
+    margin = np.ptp(places, axis=0) * MARGIN
+    low, high = (places.min(axis=0) - margin).tolist(), (places.max(axis=0) + margin).tolist()
     drawing = Drawing(460, 360, (low[0], high[0]), (low[1], high[1]))
     axes = [f"component {number + 1} ({100 * float(part):.0f} % of variance)" for number, part in enumerate(share)]
     drawing.axes(axes[0], axes[1], (), ())

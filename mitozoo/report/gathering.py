@@ -160,10 +160,11 @@ def _fits(folder: Path, document: dict[str, Any], cells: pd.DataFrame) -> list[T
     fraction = max(entry["fraction"] for entry in done)
     wanted = [entry for entry in done if entry["fraction"] == fraction]
     ids = pd.Index(cells["cell_id"])
-    splits = pd.read_parquet(folder / SPLITS, filters=[("fraction", "==", fraction), ("role", "==", TEST)])
-    predictions = pd.read_parquet(
-        folder / PREDICTIONS, filters=[("row_id", "in", [entry["row_id"] for entry in wanted])]
+    splits = read_table(
+        folder / SPLITS, ("cell_id", "fold", "seed"), where=[("fraction", "==", fraction), ("role", "==", TEST)]
     )
+    row_ids = [entry["row_id"] for entry in wanted]
+    predictions = read_table(folder / PREDICTIONS, ("row_id", "cell_id", "score"), where=[("row_id", "in", row_ids)])
     place_of_test = ids.get_indexer(splits["cell_id"])
     place_of_score = ids.get_indexer(predictions["cell_id"])
     if (place_of_test < 0).any() or (place_of_score < 0).any():

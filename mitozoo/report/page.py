@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mitozoo.report.checklist import SOURCES, checklist
 from mitozoo.report.compared import METRIC
-from mitozoo.report.figures import mean_ranks_figure
+from mitozoo.report.differences import mean_ranks_figure
 from mitozoo.results.beside import interval
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from mitozoo import storage
 from mitozoo.errors import MitozooError
 from mitozoo.report.compared import METRIC, compared, over_datasets
+from mitozoo.report.differences import mean_ranks_figure
 from mitozoo.report.embedding_map import cached_embeddings, embedding_maps
-from mitozoo.report.figures import mean_ranks_figure, section_figures
+from mitozoo.report.figures import section_figures
 from mitozoo.report.gathering import gather
 from mitozoo.report.page import Chapter, render, section_title
 from mitozoo.report.pictures import galleries

@@ -91,9 +91,10 @@ class Drawing:
         colour, dash = style(series)
         self.stroke([(self.at_x(x), self.at_y(y)) for x, y in points], colour, width=2, dash=dash)
 
-    def whisker(self, x: float, low: float, high: float, series: int) -> None:
-        """Draw an upright interval."""
-        self.stroke([(self.at_x(x), self.at_y(low)), (self.at_x(x), self.at_y(high))], style(series)[0], width=1.5)
+    def whisker(self, x: float, low: float, high: float, series: int, aside: float = 0) -> None:
+        """Draw an upright interval, so many px aside of its place."""
+        place = self.at_x(x) + aside
+        self.stroke([(place, self.at_y(low)), (place, self.at_y(high))], style(series)[0], width=1.5)
 
     def point(self, x: float, y: float, colour: str, *, radius: float = 4, opacity: float = 1) -> None:
         """Draw a point at the data's values."""

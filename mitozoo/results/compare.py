@@ -76,15 +76,15 @@ def compare_on_same_cells(
     """
     called = ", ".join(folder.name for folder in folders)
     cell_table = read_table(folders[0] / CELLS, ("cell_id",))
-    scored = [
-        _scored_rows(folder, document, cell_table["cell_id"])
-        for folder, document in zip(folders, documents, strict=True)
-    ]
-    shared = set.intersection(*(set(rows) for rows in scored))
+    shared = set.intersection(*({_place(entry) for entry in _fits(document)} for document in documents))
     if not shared:
         raise DataError(f"{called} share no label fraction, fold and seed")
     fraction = max(at[0] for at in shared)
     kept = sorted(at for at in shared if at[0] == fraction)
+    scored = [
+        _scored_rows(folder, document, cell_table["cell_id"], fraction)
+        for folder, document in zip(folders, documents, strict=True)
+    ]
     cells = CellColumns.of(cell_table, Conditions())
     try:
         models = PairedModels(
@@ -123,22 +123,40 @@ def compare_on_same_cells(
     }  # fmt: skip
 
 
-def _scored_rows(folder: Path, document: dict[str, Any], cell_ids: pd.Series[str]) -> dict[Place, ScoredRow]:
-    """Return a run's fits on untouched test cells; cells are found by their ids, whatever the order of its files."""
-    splits = read_table(folder / SPLITS, ("cell_id", "fold", "seed", "fraction", "role"))
-    predictions = read_table(folder / PREDICTIONS, ("row_id", "cell_id", "score"))
-    entries = document["scores"]
-    rows = rows_from_tables(cell_ids, splits, predictions, entries)
+def _scored_rows(
+    folder: Path, document: dict[str, Any], cell_ids: pd.Series[str], fraction: float
+) -> dict[Place, ScoredRow]:
+    """Return a run's fits of a fraction on untouched test cells; cells are found by their ids, in whatever order."""
+    entries = [entry for entry in _fits(document) if entry["fraction"] == fraction]
+    names, folds = [entry["row_id"] for entry in entries], {entry["fold"] for entry in entries}
+    splits = read_table(
+        folder / SPLITS, ("cell_id", "fold", "seed", "fraction", "role"),
+        where=[("fraction", "==", fraction), ("fold", "in", sorted(folds))],
+    )  # fmt: skip
+    predictions = read_table(
+        folder / PREDICTIONS, ("row_id", "cell_id", "score"), where=[("row_id", "in", names)]
+    )  # fmt: skip
     temperatures = {entry["row_id"]: entry.get("temperature", 1.0) for entry in entries}
-    further = {fold["fold"] for fold in document.get("folds", ()) if fold["reference_for"] is not None}
     return {
         (row.axes.fraction, row.axes.fold, row.axes.seed): ScoredRow(
             row_id=row.axes.row_id, cell=row.test, scores=row.test_scores, threshold=row.threshold, fold=row.axes.fold,
             seed=row.axes.seed, key=(row.axes.fraction,), temperature=temperatures[row.axes.row_id],
         )
-        for row in rows
-        if row.status == DONE and not row.axes.perturbed and row.axes.fold not in further
+        for row in rows_from_tables(cell_ids, splits, predictions, entries)
     }  # fmt: skip
+
+
+def _fits(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the entries of a run's fits on untouched test cells."""
+    further = {fold["fold"] for fold in document.get("folds", ()) if fold["reference_for"] is not None}
+    return [
+        entry for entry in document["scores"]
+        if entry["status"] == DONE and not entry.get("perturbed") and entry["fold"] not in further
+    ]  # fmt: skip
+
+
+def _place(entry: dict[str, Any]) -> Place:
+    return entry["fraction"], entry["fold"], entry["seed"]
 
 
 def _why_not_ranked(documents: Sequence[dict[str, Any]]) -> str:

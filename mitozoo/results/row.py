@@ -105,6 +105,14 @@ class ResultRow:
             unfinished.write_bytes(save(tensors, metadata={"row": json.dumps(facts, sort_keys=True)}))
 
 
+def read_fitted(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Read what a row's fit left behind: the fitted head, or all tuned weights."""
+    from safetensors.numpy import load_file
+
+    fitted = {name: tensor for name, tensor in load_file(path).items() if name.startswith("fitted.")}
+    return {name.removeprefix("fitted."): tensor for name, tensor in fitted.items()}
+
+
 def read_row(path: Path) -> ResultRow:
     """Read a row back, without its fitted tensors.
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from mitozoo import storage
 from mitozoo.errors import DataError, StorageError
 from mitozoo.plugins.record import canonical_json
-from mitozoo.results.row import Axes, ResultRow, read_row
+from mitozoo.results.row import Axes, ResultRow, read_fitted, read_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
 
 RESULT, COMPUTE, ROWS, CHECKPOINTS = "result.json", "compute.json", "rows", "checkpoints"
 SCHEMA = "mitozoo-result/1"
@@ -53,6 +55,10 @@ class RunFolder:
     def has(self, axes: Axes) -> bool:
         """Tell whether a row is done."""
         return self._row_path(axes).is_file()
+
+    def read(self, axes: Axes) -> tuple[ResultRow, dict[str, npt.NDArray[Any]]]:
+        """Return a row that is done, and what its fit left behind."""
+        return read_row(self._row_path(axes)), read_fitted(self._row_path(axes))
 
     def write_row(self, row: ResultRow) -> None:
         """Append a row."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CELLS, SPLITS, PREDICTIONS = "cells.parquet", "splits.parquet", "predictions.parquet"
 KEPT = ("cell_id", "slide", "group", "split", "label", "negative_kind", "votes")
+Condition = tuple[str, str, Any]  # column, operator, value
 TEST, TRAIN, VALIDATION, INNER = "test", "train", "validation", "inner-"
 
 
@@ -129,14 +130,19 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         unfinished.write_bytes(buffer.getvalue())
 
 
-def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def read_table(path: Path, columns: Sequence[str], *, where: Sequence[Condition] | None = None) -> pd.DataFrame:
     """Read a Parquet file that must hold these columns.
+
+    Args:
+        path: the file.
+        columns: that must be there; all that are there are read.
+        where: only rows that meet all these conditions, such as ('fraction', '==', 1.0).
 
     Raises:
         StorageError: it is missing or unreadable, or lacks one.
     """
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(path, filters=None if where is None else list(where))
     except (OSError, ValueError) as error:
         raise StorageError(f"{path.name} is missing or damaged: {error}") from error
     if absent := set(columns) - set(table.columns):

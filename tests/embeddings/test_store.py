@@ -209,3 +209,27 @@ def test_large_matrices_do_not_lie_in_anonymous_memory(store, monkeypatch):
     assert isinstance(vectors, np.memmap)
     assert np.array_equal(vectors, written.embeddings)
     assert len(list(store.folder.iterdir())) == 1
+
+
+def test_lookups_agree_with_a_dictionary(store):
+    """Keys asked for repeatedly, shards that overlap and hold a key twice, keys that differ in one byte anywhere."""
+    random = np.random.default_rng(0)
+    keys = np.zeros((40, 16), dtype=np.uint8)
+    keys[np.arange(40), np.arange(40) % 16] = 1 + np.arange(40)
+    known: dict[bytes, tuple[bytes, bytes]] = {}
+    for _ in range(6):
+        held = keys[random.integers(0, 30, size=12)]
+        of_key = {key.tobytes(): random.normal(size=3).astype(np.float32) for key in held}
+        for key, (vector, _) in known.items():
+            of_key[key] = np.frombuffer(vector, dtype=np.float32)
+        vectors = np.stack([of_key[key.tobytes()] for key in held])
+        store.write(Shard(held, vectors, 255 - held))
+        known |= {k.tobytes(): (v.tobytes(), (255 - k).tobytes()) for k, v in zip(held, vectors, strict=True)}
+    asked = keys[random.integers(0, 40, size=200)]
+    absent = [key.tobytes() not in known for key in asked]
+    assert 0 < sum(absent) < 200
+    assert store.missing(asked).tolist() == absent
+    there = asked[~np.array(absent)]
+    vectors, pixels = store.load(there)
+    found = [(v.tobytes(), p.tobytes()) for v, p in zip(vectors, pixels, strict=True)]
+    assert found == [known[key.tobytes()] for key in there]

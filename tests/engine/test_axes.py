@@ -117,20 +117,18 @@ def test_perturbed_test_cells_are_scored_by_the_same_fits(zoo, tmp_path):
     assert found["summary"] == plain.document["summary"]
 
 
-def test_perturbed_test_cells_of_a_trained_network(zoo, tmp_path):
-    found = checked(
-        mitozoo.evaluate(
-            "steady",
-            "tiny",
-            out=tmp_path,
-            folds=1,
-            protocol="end-to-end-short",
-            perturb=("rotation=90",),
-            settings={"epochs": 2},
-        )
-    ).document
-    assert len(found["perturbed"]) == 1
-    assert found["perturbed"][0]["difference"]["auroc"]["value"] is not None
+@pytest.mark.parametrize("protocol", ["end-to-end-short", "ammeling2026-end-to-end-grouped"])
+def test_a_trained_network_scores_perturbed_cells_later_without_being_trained_again(zoo, tmp_path, protocol):
+    epochs = {"epochs": 2} | ({} if protocol == "end-to-end-short" else {"pseudo_epoch": 32})
+    asked = {"model": "steady", "dataset": "tiny", "folds": 1, "protocol": protocol, "settings": epochs}
+    at_once = checked(mitozoo.evaluate(**asked, perturb=("rotation=90", "jpeg"), out=tmp_path / "once")).document
+    assert [entry["perturbed"] for entry in at_once["perturbed"]] == ["jpeg=30", "rotation=90"]
+    assert at_once["perturbed"][1]["difference"]["auroc"]["value"] is not None
+    mitozoo.evaluate(**asked, out=tmp_path / "later")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mitozoo.protocols.training.Training.run", None)  # whoever trains fails
+        later = checked(mitozoo.evaluate(**asked, perturb=("rotation=90", "jpeg"), out=tmp_path / "later")).document
+    assert later == at_once
 
 
 def test_another_dataset_is_tested_and_shared_names_are_kept_apart(zoo, tmp_path, monkeypatch):
