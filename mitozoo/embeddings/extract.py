@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from mitozoo.embeddings.forward import bring, resamples, run_network
 from mitozoo.embeddings.holding import hold
 from mitozoo.embeddings.reading import View, read_ahead
-from mitozoo.embeddings.store import EmbeddingStore, RowKeys, Shard
+from mitozoo.embeddings.store import EmbeddingStore, Shard
 from mitozoo.errors import ModelError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import torch
-
     from mitozoo.data.patches import PatchPlan
+    from mitozoo.embeddings.lookup import RowKeys
     from mitozoo.embeddings.reading import Patches, Windows
     from mitozoo.models.encoder import Encoder
-    from mitozoo.plugins.specs import Preprocessing
 
 Rows = npt.NDArray[np.int64]
 SHARD_CELLS = 1024
@@ -222,36 +221,6 @@ def _pass(
                 one.end_shard()
         done += len(rows)
         on_progress(done, total)
-
-
-def resamples(device: str, preprocessing: Preprocessing) -> bool:
-    """Tell whether a device is better at resampling than the CPU's threads; the pixels are the same either way."""
-    from mitozoo.models.batched_preprocessing import works_for
-
-    return device != "cpu" and works_for(preprocessing)
-
-
-def bring(patches: Patches | Windows, view: View, device: str) -> torch.Tensor:
-    """Bring what a view holds to a device, as uint8 (n, size, size, 3)."""
-    if isinstance(patches, list):
-        from mitozoo.models.batched_preprocessing import prepare
-
-        return prepare(patches, view.preprocessing, device, authors=view.plan.geometry.authors)
-    import torch
-
-    return torch.from_numpy(patches).to(device, non_blocking=True)
-
-
-def run_network(encoder: Encoder, patches: torch.Tensor, precision: str, device: str) -> npt.NDArray[np.float32]:
-    """Embed uint8 (n, size, size, 3) that lie on the device."""
-    import torch
-
-    from mitozoo.models.devices import autocast
-    from mitozoo.models.preprocessing import normalise
-
-    images = normalise(patches, encoder.spec.preprocessing)
-    with torch.inference_mode(), autocast(device, precision):
-        return encoder(images).float().cpu().numpy()
 
 
 def _joined(parts: list[Shard]) -> Shard:

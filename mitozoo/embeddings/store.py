@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mitozoo import storage
+from mitozoo.embeddings.lookup import RowKeys, Wanted
 from mitozoo.errors import StorageError
 from mitozoo.plugins.record import canonical_json
 
@@ -29,7 +30,6 @@ STATED = "mitozoo"  # one entry of metadata, since the order of several is left 
 OVERHEAD_BYTES = 1_000_000  # headers, and what a file system rounds up to
 
 T = TypeVar("T")
-RowKeys = npt.NDArray[np.uint8]  # (n, 16): which pixels of which file were seen, see `PatchPlan.row_keys`
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class EmbeddingStore:
 
     def missing(self, rows: RowKeys) -> npt.NDArray[np.bool_]:
         """Return (n,) which rows no shard claims to hold; only `load` checks that it truly does."""
-        wanted = _Wanted(rows)
+        wanted = Wanted(rows)
         for path in self._paths():
             held = self._read(path, _row_keys)
             if held is not None:
@@ -114,7 +114,7 @@ class EmbeddingStore:
         """
         embeddings = self._allocate(len(rows))
         pixels = np.zeros((len(rows), 16), dtype=np.uint8)
-        wanted = _Wanted(rows)
+        wanted = Wanted(rows)
         for path in self._paths():
             shard = self._read(path, partial(_sound_shard, wanted=wanted))
             if shard is None:
@@ -163,30 +163,6 @@ class EmbeddingStore:
             return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
 
 
-class _Wanted:
-    """Row keys that are looked for, sorted once, so that a shard costs no more than its own rows.
-
-    Attributes:
-        first: (u,) the first row of each different key.
-        which: (n,) which of the keys each row has.
-        found: (u,) whether a shard held the key.
-    """
-
-    def __init__(self, rows: RowKeys) -> None:
-        self._keys, self.first, self.which = np.unique(_as_items(rows), return_index=True, return_inverse=True)
-        self.found = np.zeros(len(self._keys), dtype=bool)
-
-    def in_shard(self, rows: RowKeys) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return the places in a shard of keys that were not found before, each once, and which keys these are."""
-        if not len(self._keys):
-            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-        held = _as_items(rows)
-        near = np.searchsorted(self._keys, held).clip(max=len(self._keys) - 1)
-        places = np.flatnonzero((self._keys[near] == held) & ~self.found[near])
-        keys, firsts = np.unique(near[places], return_index=True)
-        return places[firsts], keys
-
-
 class _DamagedShardError(Exception):
     """A shard's content is not what was written under its name."""
 
@@ -233,7 +209,7 @@ def _row_keys(file: Any) -> RowKeys:
     return rows
 
 
-def _sound_shard(file: Any, wanted: _Wanted) -> Shard | None:
+def _sound_shard(file: Any, wanted: Wanted) -> Shard | None:
     """Return an open shard if it holds any wanted row, once its content is what was written."""
     rows = _row_keys(file)
     if not len(wanted.in_shard(rows)[0]):
@@ -257,7 +233,3 @@ def _checksum(shard: Shard) -> str:
         digest.update(f"{array.dtype} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def _as_items(rows: RowKeys) -> npt.NDArray[np.void]:
-    return np.ascontiguousarray(rows).view("V16").reshape(-1)

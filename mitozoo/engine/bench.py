@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mitozoo.embeddings.extract import bring, embed, resamples, run_network, shards
+from mitozoo.embeddings.extract import embed, shards
+from mitozoo.embeddings.forward import bring, resamples, run_network
 from mitozoo.embeddings.reading import View, read_window, reading_threads
 from mitozoo.embeddings.store import EmbeddingStore, Shard
 from mitozoo.engine.cost import device_name, environment, peak_device_memory_mb, peak_memory_mb, threads

@@ -118,7 +118,7 @@ def _study(run: Run) -> list[Item]:
             CLAIM, "the model, and where its weights come from", bool(described),
             "; ".join([model["name"], *described, f"weights {str(model['weights_sha256'])[:12]}"]),
         ),
-        _item(CLAIM, "what pretraining saw of the test data", contamination == "declared none", contamination),
+        _item(CLAIM, "what pretraining saw of the test data", contamination != "unknown", contamination),
         _item(
             CLAIM, "what is seen of a cell", document["geometry"]["seen_um"] is not None,
             str(document["geometry"].get("note") or "not recorded"),

@@ -90,7 +90,10 @@ def _map(
         )
         drawing.text(drawing.left + 18, drawing.height - 4, value)
     title = f"Embeddings of {run.name}, by {by}"
-    note = f"The two directions in which {len(cells):,} tested cells differ most (PCA). Near is not the same as alike."
+    note = (
+        f"The two directions in which {len(cells):,} tested cells differ most (PCA), in the encoder as it was "
+        "published, before any fit. Near is not the same as alike."
+    )
     ids = run.cells["cell_id"].iloc[cells].tolist()
     rows: Rows = [
         [cell, float(x), float(y), value] for cell, (x, y), value in zip(ids, places.tolist(), values, strict=True)

@@ -9,16 +9,18 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from mitozoo.errors import VerificationError
 from mitozoo.report.checklist import SOURCES, checklist
 from mitozoo.report.compared import METRIC
 from mitozoo.report.differences import mean_ranks_figure
+from mitozoo.report.gathering import Section
 from mitozoo.results.beside import interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mitozoo.report.figure import Figure
-    from mitozoo.report.gathering import Run, Section
+    from mitozoo.report.gathering import Run
     from mitozoo.report.pictures import Gallery
 
 SHOWN = ("auroc", "within_slide_auroc", "average_precision", "balanced_accuracy", "sensitivity", "specificity", "ece")
@@ -71,6 +73,18 @@ def render(chapters: Sequence[Chapter], across: dict[str, Any] | None) -> str:
         script=Markup(script),  # noqa: S704
         script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def require_showable(run: Run) -> None:
+    """Raise `VerificationError`, naming the run, where its document lacks or garbles what the page shows of it."""
+    try:
+        _context(Chapter(Section((run,)), None, []), 0)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        folder = run.result.folder
+        raise VerificationError(
+            f"{folder.name}: its result.json does not hold what a report shows: {type(error).__name__}: {error}",
+            hint=f"See what else is wrong: mitozoo verify {folder}",
+        ) from error
 
 
 def section_title(section: Section) -> str:
@@ -176,7 +190,8 @@ def _row(run: Run, standing: dict[str, Any] | None) -> list[Cell]:
     licensed = ", ".join(filter(None, (model.get("license"), "gated" if model.get("gated") else "")))
     costs: list[Cell] = [
         _cell(None if not parameters else parameters / 1e6, ",.1f"),
-        *(_cell(run.cost.get(key), ",.2f") for key in ("gflops", "patches_per_second", "seconds")),
+        _cell(run.cost.get("gflops"), ".3g"),
+        *(_cell(run.cost.get(key), ",.0f") for key in ("patches_per_second", "seconds")),
     ]
     return [
         (run.name, run.name),

