@@ -1,6 +1,6 @@
 """Time of a whole linear probe (penalty and threshold chosen in 5 grouped folds) against kaiko-eva's offline fit.
 
-kaiko-eva lives in an environment of its own (uv venv DIR && uv pip install --python DIR/bin/python "kaiko-eva[vision]");
+kaiko-eva lives in an environment of its own (uv pip install "kaiko-eva[vision]", whose Python --eva names);
 this script runs there too, as the other side. Both get the same embeddings; eva gets them as it keeps them, one file a
 tile. Some of its steps are timed and all that its configurations ask for (12,500) are counted up.
 
@@ -25,12 +25,16 @@ STEPS, BATCH, LEARNING_RATE = 12_500, 256, 3e-4  # of its configurations for pat
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--eva", type=Path, required=True, help="the Python of an environment that has kaiko-eva")
+    parser.add_argument("--eva", type=Path, help="the Python of an environment that has kaiko-eva")
     parser.add_argument("--steps", type=int, default=300, help="how many of its steps are timed")
     parser.add_argument("--their-side", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.their_side:
         print(json.dumps(eva_seconds_a_step(asked.their_side, asked.steps)))
+        return
+
+    if asked.eva is None:
+        print("not run: say --eva with the Python of an environment that has kaiko-eva")
         return
 
     random = np.random.default_rng(0)
