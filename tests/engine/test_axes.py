@@ -199,7 +199,6 @@ def test_a_folder_per_tested_dataset(zoo, tmp_path):
     assert found.document["scores"][0]["n_test"] == 168
 
 
-
 def test_relatives_whose_shared_cases_nothing_tells_are_tested_only_where_that_is_forced(zoo, tmp_path):
     with pytest.raises(SplitError, match="no crosswalk tells") as refused:
         mitozoo.evaluate("steady", "tiny", test_on=("tiny-child",), out=tmp_path)
