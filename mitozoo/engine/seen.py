@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Subject = RegisteredModel | BroughtEmbeddings
 
 
+LIMIT_SEED = 0  # the same cells for every protocol, whatever seeds its own split has
 FORCE = "To go on all the same, marked so: --despite-shared-cases."
 
 
@@ -74,7 +75,7 @@ def see(request: Request, subject: Subject, protocol: Protocol) -> Seen:
         raise SplitError("a dataset is tested twice, or on itself", hint="Name each dataset once.")
     datasets = tuple(find_dataset(name) for name in folders)
     tables = [
-        _cells(one.spec, data_folder(name, folder), request, protocol)
+        _cells(one.spec, data_folder(name, folder), request)
         for one, (name, folder) in zip(datasets, folders.items(), strict=True)
     ]
     limited = any(cut for _, cut in tables)
@@ -90,7 +91,7 @@ def see(request: Request, subject: Subject, protocol: Protocol) -> Seen:
     return Seen(plan.cells, plan, limited, datasets, shared)
 
 
-def _cells(spec: DatasetSpec, folder: Path | None, request: Request, protocol: Protocol) -> tuple[Cells, bool]:
+def _cells(spec: DatasetSpec, folder: Path | None, request: Request) -> tuple[Cells, bool]:
     """Return a dataset's cells, and whether a limit left some out."""
     root = select_data_folder(spec, folder)
     cells = read_cells(spec, root, negatives=request.negatives, mpp=request.mpp)
@@ -99,7 +100,7 @@ def _cells(spec: DatasetSpec, folder: Path | None, request: Request, protocol: P
     _require_undivided_slides(cells)
     if request.limit is None or request.limit >= len(cells):
         return cells, False
-    return cells.take(sample_groups(cells.labels, cells.groups, request.limit, seed=protocol.split_seed)), True
+    return cells.take(sample_groups(cells.labels, cells.groups, request.limit, seed=LIMIT_SEED)), True
 
 
 def _without_shared_cases(parts: list[Cells], *, forced: bool) -> tuple[list[Cells], int | None]:

@@ -195,6 +195,8 @@ def test_brought_embeddings_are_scored_by_every_head_and_by_no_training(models, 
         asked = {"dataset": "demo", "protocol": protocol, "limit": 200, "folds": 1, "out": tmp_path / "runs"}
         if not PRESETS[protocol].trains_network:
             brought = checked(mitozoo.evaluate(embeddings=path, **asked))
+            if PRESETS[protocol].geometry != "window":
+                continue  # other windows than those that were embedded
             own = mitozoo.evaluate(models("transformer"), **asked)
             assert brought.document["scores"] == own.document["scores"]
         else:
