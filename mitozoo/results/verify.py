@@ -148,8 +148,11 @@ def _check_splits(
     words = f"{len(tested)} of {len(own)} folds"
     marked = words in document["marks"]
     _expect(marked == (len(tested) < len(own)), f"{words} were tested, and the marks say otherwise")
+    chosen = {row.axes: row.threshold for row in rows}
     for row in rows:
         _check_draw(cells, folds[row.axes.fold], row, parameters)
+        if row.axes.perturbed:  # it chooses nothing: its threshold is that of its fit
+            _agree(f"threshold of {row.axes.row_id}", chosen[row.axes.fit], row.threshold)
         if row.status == DONE and not row.axes.perturbed:
             _agree(f"threshold of {row.axes.row_id}", threshold_of(cells, row), row.threshold)
     return folds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +14,12 @@ from mitozoo.embeddings.table import EmbeddingTable, write_embeddings
 from mitozoo.engine.request import Request
 from mitozoo.engine.verification import verify_run
 from mitozoo.errors import MitozooError, ProtocolError, SplitError, UnknownNameError, VerificationError
-from mitozoo.results.run_folder import RESULT, dump, read_document
+from mitozoo.results import verify
+from mitozoo.results.conditions import Conditions
+from mitozoo.results.run_folder import RESULT, RunFolder, dump, read_document
 from mitozoo.results.schema import violations
+from mitozoo.results.scoring import CellColumns
+from mitozoo.results.tables import CELLS, KEPT, read_table
 
 
 def checked(result):
@@ -115,6 +120,11 @@ def test_perturbed_test_cells_are_scored_by_the_same_fits(zoo, tmp_path):
     assert turned["difference"]["auroc"]["value"] < -0.4
     assert abs(blurred["difference"]["auroc"]["value"]) < 0.05
     assert found["summary"] == plain.document["summary"]
+    table = read_table(plain.folder / CELLS, KEPT)
+    cells = CellColumns.of(table, Conditions.of(found))
+    rows = [replace(row, threshold=0.123) if row.axes.perturbed else row for row in RunFolder(plain.folder).rows()]
+    with pytest.raises(VerificationError, match="threshold of fold0-seed0-fraction1-"):
+        verify._check_splits(cells, table, rows, found)  # a perturbed row cannot choose a threshold of its own
 
 
 @pytest.mark.parametrize("protocol", ["end-to-end-short", "ammeling2026-end-to-end-grouped"])
