@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 import os
 import threading
 from collections import OrderedDict
@@ -19,13 +18,12 @@ from mitozoo.errors import SlideError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from PIL.Image import Image
-
     from mitozoo.data.slides import Level
 
 Pixels = npt.NDArray[np.uint8]
 
 DECODED_BYTES = 256_000_000  # decoded tiles held at once, all slides together
+COLOURS = {"RGB", "YCbCr"}
 RGB, YCBCR = 2, 6  # TIFF's words for the colours of a JPEG tile
 TILED_FORMATS = {"aperio", "generic-tiff"}  # whose tiles lie on one plain grid, without overlap or offset
 
@@ -55,34 +53,35 @@ class JpegTiles:
 
     @property
     def bytes_of_a_tile(self) -> int:
-        """What a decoded tile takes in memory: Pillow keeps four bytes a pixel."""
-        return 4 * self.width * self.height
+        """What a decoded tile takes in memory."""
+        return 3 * self.width * self.height
 
     def region(self, left: int, top: int, width: int, height: int) -> Pixels | None:
         """Return (height, width, 3) px, all inside the level; None where a tile is missing. For many threads."""
-        from PIL import Image
-
-        window = Image.new("RGB", (width, height))
+        window = np.empty((height, width, 3), dtype=np.uint8)
         for row in range(top // self.height, (top + height - 1) // self.height + 1):
+            down = row * self.height - top
             for column in range(left // self.width, (left + width - 1) // self.width + 1):
+                across = column * self.width - left
                 number = row * self.columns + column
                 if not self.lengths[number]:
                     return None
                 tile = _decoded_tiles().get(self, number)
-                window.paste(tile, (column * self.width - left, row * self.height - top))
-        return np.array(window)
+                seen = tile[max(0, -down) : height - down, max(0, -across) : width - across]
+                window[max(0, down) : down + self.height, max(0, across) : across + self.width] = seen
+        return window
 
-    def decode(self, number: int) -> Image:
-        """Return a tile, decoded from the file."""
-        from PIL import Image
+    def decode(self, number: int) -> Pixels:
+        """Return a tile (height, width, 3), decoded from the file; half the time that Pillow takes, the same pixels."""
+        import simplejpeg
 
         start, length = int(self.starts[number]), int(self.lengths[number])
-        content = os.pread(self.file.fileno(), length, start)
-        image = Image.open(io.BytesIO(self.head + content[2:]), formats=["JPEG"])
-        image.load()
-        if image.size != (self.width, self.height) or image.mode != "RGB":
-            raise SlideError(f"tile {number} has {image.size} px of kind {image.mode}, not those of its slide")
-        return image
+        content = self.head + os.pread(self.file.fileno(), length, start)[2:]
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+        if (height, width) != (self.height, self.width) or colours not in COLOURS:
+            raise SlideError(f"tile {number} has {width} x {height} px of kind {colours}, not those of its slide")
+        tile: Pixels = simplejpeg.decode_jpeg(content, colorspace="RGB")
+        return tile
 
 
 def jpeg_tiles(path: Path, vendor: str, levels: tuple[Level, ...]) -> list[JpegTiles | None]:
@@ -124,10 +123,10 @@ class _DecodedTiles:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._tiles: OrderedDict[tuple[JpegTiles, int], Future[Image]] = OrderedDict()
+        self._tiles: OrderedDict[tuple[JpegTiles, int], Future[Pixels]] = OrderedDict()
         self._bytes = 0
 
-    def get(self, tiles: JpegTiles, number: int) -> Image:
+    def get(self, tiles: JpegTiles, number: int) -> Pixels:
         """Return a tile, from memory where it is there."""
         key = (tiles, number)
         with self._lock:
@@ -139,18 +138,18 @@ class _DecodedTiles:
         if found is not None:
             return found.result()
         try:
-            image = tiles.decode(number)
+            tile = tiles.decode(number)
         except BaseException as error:
             with self._lock:
                 del self._tiles[key]
             promised.set_exception(error)
             raise
-        promised.set_result(image)
+        promised.set_result(tile)
         with self._lock:
             self._bytes += tiles.bytes_of_a_tile
             while self._bytes > DECODED_BYTES and len(self._tiles) > 1:
                 self._drop_oldest()
-        return image
+        return tile
 
     def _drop_oldest(self) -> None:
         key, tile = self._tiles.popitem(last=False)

@@ -162,7 +162,7 @@ def test_threads_decode_each_tile_once(write_slide, decodings):
 
 
 def test_decoded_tiles_are_bounded_and_those_used_last_are_kept(write_slide, decodings, monkeypatch):
-    monkeypatch.setattr(jpeg_tiles, "DECODED_BYTES", 3 * TILE * TILE * 4)
+    monkeypatch.setattr(jpeg_tiles, "DECODED_BYTES", 3 * TILE * TILE * 3)
     slide = open_slide(write_slide([smooth(SIDE)]))
     for left in (0, 128, 256, 0, 256):
         slide.read(left + 32, 32, 64, 64, "reflect")
