@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 
 def stated_by(specs: Sequence[DatasetSpec]) -> dict[str, Any]:
-    """Return what a result document's 'dataset' keeps of votes and areas; nothing where datasets are joined."""
+    """Return what a result document's 'dataset' keeps of classes, votes and areas; joined datasets have no area."""
     [spec] = specs if len(specs) == 1 else [None]
     return {
+        "positive_class": specs[0].positive_class,  # the same of all, else they could not be joined
         "voters": spec.voters if spec else 0,
         "independent_votes": bool(spec and spec.independent_votes),
         "region_mm2": spec.region_mm2 if spec else None,
@@ -46,6 +47,8 @@ def pathologists_parts(
         row for row in rows
         if row.status == DONE and not row.axes.perturbed and folds[row.axes.fold].reference_for is None
     ]  # fmt: skip
-    temperatures = {row.axes: temperature_of(cells, row) for row in fits}
-    counted = candidate_count(cells, folds, fits, temperatures, dataset.get("region_mm2"))
+    counted = None
+    if "atypical" not in dataset["positive_class"]:  # nobody counts figures of one kind alone
+        temperatures = {row.axes: temperature_of(cells, row) for row in fits}
+        counted = candidate_count(cells, folds, fits, temperatures, dataset.get("region_mm2"))
     return vote_parts(cells, votes, fits, dataset) | {"candidate_count": counted}

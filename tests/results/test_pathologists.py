@@ -20,7 +20,7 @@ from mitozoo.results.run_folder import RESULT, dump
 from mitozoo.results.scoring import CellColumns
 
 EXPERTS = 3
-STATED = {"voters": EXPERTS, "independent_votes": True, "region_mm2": 2.0}
+STATED = {"positive_class": "mitotic figure", "voters": EXPERTS, "independent_votes": True, "region_mm2": 2.0}
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +98,9 @@ def test_the_count_of_perfect_scores_has_no_bias(voted):
     assert counted["true"]["total"] == voted[0].labels.sum()
     for counter in counted["counters"].values():
         assert counter == pytest.approx({"bias": 0, "limit_low": 0, "limit_high": 0}, abs=1e-12)
+    assert (
+        parts(voted, voted[0].labels, STATED | {"positive_class": "atypical mitotic figure"})["candidate_count"] is None
+    )
     timid = parts(voted, voted[0].labels, threshold=2.0)["candidate_count"]["counters"]
     assert timid["thresholded"]["bias"] < -1
     assert timid["summed"]["bias"] == pytest.approx(0, abs=1e-12)
@@ -137,7 +140,7 @@ def test_real_votes_are_kept_and_verified(shared_data, tmp_path, fresh_registry)
     verify_run(run.folder)
     document = json.loads((run.folder / RESULT).read_text())
     document["experts"]["fleiss_kappa"] = 0.9
-    document["candidate_count"]["counters"]["summed"]["bias"] = 0.0
+    assert document["candidate_count"] is None  # the dataset tells atypical figures from normal ones
     (run.folder / RESULT).write_text(dump(document))
     with pytest.raises(VerificationError, match=r"experts\.fleiss_kappa is recorded as 0\.9"):
         verify_run(run.folder)
