@@ -76,7 +76,6 @@ def result_document(
                 "positive": {"name": spec.positive_class, "cells": positives},
                 "negative": {"name": spec.negative_class, "cells": len(cells) - positives},
             },
-            "positive_class": spec.positive_class,
             "negatives": request.negatives,
             "negatives_origin": spec.negatives_origin,
             "domains": list(cells.domains),
