@@ -10,25 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tifffile
 
+from mitozoo.exports.slide_runner import SCHEMA_V1
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 SIDE, ACROSS, DOWN = 240, 3, 2  # a window of 56 um is 224 px at 0.25 um/px
 CELLS = ACROSS * DOWN
 
-#: Columns and types as in the real MITOS_WSI_CCMCT_Tumorzone.sqlite.
-SLIDE_RUNNER_V1 = """
-CREATE TABLE Annotations_label (uid INTEGER PRIMARY KEY AUTOINCREMENT UNIQUE,
-    person INTEGER, class INTEGER, annoId INTEGER);
-CREATE TABLE Annotations_coordinates (uid INTEGER PRIMARY KEY AUTOINCREMENT UNIQUE,
-    coordinateX INTEGER, coordinateY INTEGER, slide INTEGER, annoId INTEGER, orderIdx INTEGER);
-CREATE TABLE Annotations (uid INTEGER PRIMARY KEY AUTOINCREMENT UNIQUE,
-    slide INTEGER, type INTEGER, agreedClass INTEGER);
-CREATE TABLE Classes (uid INTEGER PRIMARY KEY AUTOINCREMENT UNIQUE, name TEXT);
-CREATE TABLE Persons (uid INTEGER PRIMARY KEY AUTOINCREMENT UNIQUE, name TEXT);
-CREATE TABLE Slides (uid INTEGER PRIMARY KEY AUTOINCREMENT UNIQUE,
-    filename TEXT, width INTEGER, height INTEGER, directory TEXT);
-CREATE TABLE Log (uid INTEGER PRIMARY KEY AUTOINCREMENT UNIQUE, dateTime FLOAT, labelId INTEGER);
+CCMCT_CLASSES_AND_EXPERTS = """
 INSERT INTO Classes VALUES
     (1, 'granulocyte'), (2, 'mitotic figure'), (3, 'tumor cell'), (7, 'mitotic figure look-alike');
 INSERT INTO Persons VALUES (1, 'Expert 1'), (2, 'Expert 2');
@@ -57,7 +47,7 @@ def make_ccmct(folder: Path, slides: list[str]) -> None:
     """Write slides and the ODAEL database: cells of the two classes, and a granulocyte and a polygon beside."""
     (folder / "databases").mkdir(parents=True)
     with closing(sqlite3.connect(folder / "databases" / "MITOS_WSI_CCMCT_ODAEL.sqlite")) as database:
-        database.executescript(SLIDE_RUNNER_V1)
+        database.executescript(SCHEMA_V1 + CCMCT_CLASSES_AND_EXPERTS)
         uid = 0
 
         def annotate(slide: int, kind: int, label: int, *corners: tuple[int, int]) -> None:

@@ -15,23 +15,12 @@ from hypothesis import strategies as st
 from mitozoo.data.annotations import read_annotations
 from mitozoo.data.cells import read_cells
 from mitozoo.errors import DataError
+from mitozoo.exports.slide_runner import SCHEMA_V1 as V1
 from mitozoo.plugins.formats import SlideRunnerDatabase
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-V1 = """
-CREATE TABLE Annotations_label (uid INTEGER PRIMARY KEY AUTOINCREMENT UNIQUE,
-    person INTEGER, class INTEGER, annoId INTEGER);
-CREATE TABLE Annotations_coordinates (uid INTEGER PRIMARY KEY AUTOINCREMENT UNIQUE,
-    coordinateX INTEGER, coordinateY INTEGER, slide INTEGER, annoId INTEGER, orderIdx INTEGER);
-CREATE TABLE Annotations (uid INTEGER PRIMARY KEY AUTOINCREMENT UNIQUE,
-    slide INTEGER, type INTEGER, agreedClass INTEGER);
-CREATE TABLE Classes (uid INTEGER PRIMARY KEY AUTOINCREMENT UNIQUE, name TEXT);
-CREATE TABLE Persons (uid INTEGER PRIMARY KEY AUTOINCREMENT UNIQUE, name TEXT);
-CREATE TABLE Slides (uid INTEGER PRIMARY KEY AUTOINCREMENT UNIQUE,
-    filename TEXT, width INTEGER, height INTEGER, directory TEXT);
-"""
 V2_MORE = """
 ALTER TABLE Annotations ADD COLUMN guid TEXT;
 ALTER TABLE Annotations ADD COLUMN lastModified REAL;

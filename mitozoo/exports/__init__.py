@@ -1,0 +1,1 @@
+"""What leaves a run for other programs: files for viewers of slides, model cards, references."""
