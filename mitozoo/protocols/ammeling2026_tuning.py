@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from mitozoo.models.encoder import Encoder
+    from mitozoo.protocols.epoch import Epoch
 
 
 @record
@@ -111,6 +112,7 @@ def fit_ammeling2026_tuning(
     precision: str,
     checkpoint: Path,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     weights: dict[str, npt.NDArray[Any]] | None = None,
 ) -> Prediction:
     """Train on the drawn training rows and score the test rows; arguments as in `fit_network`."""
@@ -123,7 +125,7 @@ def fit_ammeling2026_tuning(
     )
     if weights is not None:
         return training.scores_by(weights, test)
-    progress = training.run(checkpoint, on_progress)
+    progress = training.run(checkpoint, on_progress, on_epoch)
     best = progress.best
     assert best is not None
     flags = [] if len(validation) else ["too few cells to validate on"]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from mitozoo.models.encoder import Encoder
+    from mitozoo.protocols.epoch import Epoch
 
 Patches = npt.NDArray[np.uint8]  # (n, size, size, 3)
 
@@ -111,6 +112,7 @@ def fit_network(
     precision: str,
     checkpoint: Path,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     weights: dict[str, npt.NDArray[Any]] | None = None,
 ) -> Prediction:
     """Train on the drawn training rows and score the test rows.
@@ -128,6 +130,7 @@ def fit_network(
         precision: 'fp32', or 'bf16' or 'fp16' for mixed precision.
         checkpoint: a file that keeps the trial under way, so that a killed run loses one epoch; removed at the end.
         on_progress: called with (done, total) after each epoch.
+        on_epoch: told how each epoch went.
         weights: what an earlier training of the same rows kept; scores are then all that is made.
     """
     from mitozoo.protocols.training import Training
@@ -141,7 +144,7 @@ def fit_network(
     )
     if weights is not None:
         return training.scores_by(weights, test)
-    progress = training.run(checkpoint, on_progress)
+    progress = training.run(checkpoint, on_progress, on_epoch)
     best = progress.best
     assert best is not None
     validation_scores, test_scores = training.scores(validation), training.scores(test)

@@ -44,10 +44,10 @@ class ReleasedTraining(Training):
             return super()._goes_on(progress, learning_rate)
         return progress.epoch < self.protocol.epochs and learning_rate not in progress.diverged
 
-    def _judge(self, progress: Progress, learning_rate: float) -> None:
+    def _judge(self, progress: Progress, learning_rate: float, validated: float | None) -> None:
         if self.protocol.tested == "last":
             progress.best = None  # so that this epoch's weights are kept whatever was before
-        super()._judge(progress, learning_rate)
+        super()._judge(progress, learning_rate, validated)
 
     def _balanced_order(self, random: np.random.Generator) -> Rows:
         """Return a pseudo-epoch's rows: a group uniformly, then one of its cells of a class drawn by a fair coin.

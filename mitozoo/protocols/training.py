@@ -17,10 +17,13 @@ from mitozoo.models.preprocessing import normalise, standardise
 from mitozoo.plugins.record import canonical_json
 from mitozoo.protocols.augmentation import augment
 from mitozoo.protocols.checkpoint import Best, Checkpoint, Progress
+from mitozoo.protocols.epoch import Epoch
+from mitozoo.protocols.fetching import fetched
 from mitozoo.protocols.held_out import FIXED_THRESHOLD
 from mitozoo.protocols.prediction import Prediction
 from mitozoo.protocols.tuned_network import TunedNetwork
 from mitozoo.statistics.calibration import undo_sampling_prior
+from mitozoo.statistics.metrics import domain_macro_auroc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +66,12 @@ class Training:
         self.steps = max(1, len(fitted) // protocol.batch_size)
         self.learning_rates = protocol.learning_rates if len(validation) else protocol.learning_rates[:1]
 
-    def run(self, path: Path, on_progress: Callable[[int, int], None]) -> Progress:
+    def run(
+        self,
+        path: Path,
+        on_progress: Callable[[int, int], None],
+        on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    ) -> Progress:
         """Train every trial, going on from the checkpoint at `path`, and restore the best weights into the network.
 
         Raises:
@@ -79,13 +87,16 @@ class Training:
                 self._restore(saved[1])
                 saved = None
             while self._goes_on(progress, rate):
-                finite = self._train_epoch(progress.epoch, rate)
+                trained = self._train_epoch(progress.epoch, rate)
                 progress.epoch += 1
-                if finite:
-                    self._judge(progress, rate)
+                loss, auroc = (None, None)
+                if math.isfinite(trained):
+                    loss, auroc = self._validate()
+                    self._judge(progress, rate, loss)
                 else:
                     progress.diverged += (rate,)
                 checkpoint.save(progress, self._states())
+                on_epoch(Epoch(rate, progress.epoch, trained, loss, auroc))
                 on_progress(progress.trial * epochs + progress.epoch, len(self.learning_rates) * epochs)
             progress = progress.next_trial()
         if progress.best is None:
@@ -99,12 +110,15 @@ class Training:
     def scores(self, rows: Rows) -> npt.NDArray[np.float64]:
         """Return the probability of the positive class (len(rows),), the sampler's prior undone."""
         self.network.eval()  # no_grad and not inference_mode: what a network caches in here must still be trainable
-        margins = [np.empty(0)]
+        margins = [torch.empty(0, device=self.device)]
+        batches = [rows[start : start + SCORING_BATCH] for start in range(0, len(rows), SCORING_BATCH)]
         with torch.no_grad(), autocast(self.device, self.precision):
-            for start in range(0, len(rows), SCORING_BATCH):
-                images = normalise(self._middle(rows[start : start + SCORING_BATCH]), self.preprocessing)
-                margins.append(self.network(images).float().cpu().numpy()[:, 0].astype(np.float64))
-        sampled = 1 / (1 + np.exp(-np.clip(np.concatenate(margins), -700, 700)))
+            margins.extend(
+                self.network(normalise(self._middle(patches), self.preprocessing)).float()[:, 0]
+                for patches in fetched(self.patches, batches, self.device)
+            )
+        scored = torch.cat(margins).cpu().numpy().astype(np.float64)  # at the end: each look waits for the device
+        sampled = 1 / (1 + np.exp(-np.clip(scored, -700, 700)))
         return undo_sampling_prior(sampled, self.prevalence, SAMPLED_PREVALENCE)
 
     def scores_by(self, weights: dict[str, npt.NDArray[Any]], rows: Rows) -> Prediction:
@@ -128,7 +142,8 @@ class Training:
             {"params": matrices, "weight_decay": self.protocol.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
-        self.optimiser = torch.optim.AdamW(groups, lr=learning_rate)
+        fused = torch.device(self.device).type == "cuda"
+        self.optimiser = torch.optim.AdamW(groups, lr=learning_rate, fused=fused)
         self.scaler = torch.amp.GradScaler(torch.device(self.device).type, enabled=self.precision == "fp16")
 
     def _states(self) -> dict[str, Any]:
@@ -150,32 +165,31 @@ class Training:
         device = torch.device(self.device)
         return [device] if device.type == "cuda" else []
 
-    def _train_epoch(self, epoch: int, learning_rate: float) -> bool:
-        """Take an epoch's steps and tell whether every loss was a number."""
+    def _train_epoch(self, epoch: int, learning_rate: float) -> float:
+        """Take an epoch's steps and return the mean loss; no finite number if any step's was none."""
         self.network.train()
-        finite = torch.tensor(True, device=self.device)
+        total = torch.zeros((), dtype=torch.float32, device=self.device)
         random = np.random.default_rng([self.seed, epoch])
         generator = torch.Generator().manual_seed(int(random.integers(2**62)))
-        order = self._balanced_order(random)
+        order, size = self._balanced_order(random), self.protocol.batch_size
+        batches = [order[step * size : (step + 1) * size] for step in range(self.steps)]
         with torch.random.fork_rng(self._cuda_devices()):
             torch.manual_seed(int(random.integers(2**62)))  # dropout and stochastic depth
-            for step in range(self.steps):
-                rows = order[step * self.protocol.batch_size : (step + 1) * self.protocol.batch_size]
+            for step, patches in enumerate(fetched(self.patches, batches, self.device)):
                 self._set_rate(learning_rate, epoch * self.steps + step)
-                images = self._images(rows).permute(0, 3, 1, 2).float() / 255
-                images = self._view(images, generator)
-                target = torch.from_numpy(self.labels[rows].astype(np.float32)).to(self.device)
+                images = self._view(patches.permute(0, 3, 1, 2).float() / 255, generator)
+                target = torch.from_numpy(self.labels[batches[step]].astype(np.float32)).to(self.device)
                 with autocast(self.device, self.precision):
                     margins = self.network(standardise(images, self.preprocessing))[:, 0]
                 loss = torch.nn.functional.binary_cross_entropy_with_logits(margins.float(), target)
-                finite &= loss.detach().isfinite()  # looked at once an epoch: each look waits for the device
+                total += loss.detach()  # looked at once an epoch: each look waits for the device
                 self.optimiser.zero_grad(set_to_none=True)
                 self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
                 self.scaler.unscale_(self.optimiser)
                 torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.max_gradient_norm)
                 self.scaler.step(self.optimiser)
                 self.scaler.update()
-        return bool(finite)
+        return float(total) / self.steps
 
     def _view(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return a random view of each image (n, 3, size, size), from what is stored of and around it."""
@@ -198,29 +212,30 @@ class Training:
         for group in self.optimiser.param_groups:
             group["lr"] = peak * ((step + 1) / warm if step < warm else decayed)
 
-    def _judge(self, progress: Progress, learning_rate: float) -> None:
+    def _validate(self) -> tuple[float | None, float | None]:
+        """Return log loss and AUROC of the validation cells; None for what they cannot tell."""
+        if not len(self.validation):
+            return None, None
+        chance = np.clip(self.scores(self.validation), 1e-12, 1 - 1e-12)
+        truth = self.labels[self.validation]
+        loss = float(-np.where(truth == 1, np.log(chance), np.log1p(-chance)).mean())
+        auroc = domain_macro_auroc(chance, truth, np.zeros(len(truth))) if math.isfinite(loss) else math.nan
+        return loss, auroc if math.isfinite(auroc) else None
+
+    def _judge(self, progress: Progress, learning_rate: float, validated: float | None) -> None:
         """Compare this epoch with the best so far; without validation cells the last epoch is the best."""
-        if len(self.validation):
-            chance = np.clip(self.scores(self.validation), 1e-12, 1 - 1e-12)
-            truth = self.labels[self.validation]
-            loss = float(-np.where(truth == 1, np.log(chance), np.log1p(-chance)).mean())
-        else:
-            loss = -float(progress.epoch)
+        loss = -float(progress.epoch) if validated is None else validated
         if loss < progress.trial_loss:
             progress.trial_loss, progress.trial_epoch = loss, progress.epoch
         if loss < (progress.best.loss if progress.best else math.inf):
             weights = {name: tensor.detach().cpu().clone() for name, tensor in self.network.tuned_state().items()}
             progress.best = Best(learning_rate, progress.epoch, loss, weights)
 
-    def _images(self, rows: Rows) -> Tensor:
-        """Return patches with whatever tissue is stored around them."""
-        return torch.from_numpy(np.ascontiguousarray(self.patches[rows])).to(self.device)
-
-    def _middle(self, rows: Rows) -> Tensor:
+    def _middle(self, patches: Tensor) -> Tensor:
         """Return patches as a probe is shown them."""
-        images, size = self._images(rows), self.preprocessing.size
-        margin = (images.shape[1] - size) // 2
-        return images[:, margin : margin + size, margin : margin + size]
+        size = self.preprocessing.size
+        margin = (patches.shape[1] - size) // 2
+        return patches[:, margin : margin + size, margin : margin + size]
 
     def _identity(self) -> str:
         rows = [self.fitted.tolist(), self.validation.tolist(), self.labels[self.fitted].tolist()]
