@@ -21,9 +21,18 @@ TEMPORARY_PREFIX = ".unfinished-"
 
 
 def home() -> Path:
-    """Return the folder of all caches: `MITOZOO_HOME`, else the platform's cache folder."""
+    """Return the folder of all caches: `MITOZOO_HOME`, else the platform's cache folder.
+
+    Raises:
+        StorageError: `MITOZOO_HOME` is a URL.
+    """
     chosen = os.environ.get("MITOZOO_HOME")
     if chosen:
+        if "://" in chosen:
+            raise StorageError(
+                f"MITOZOO_HOME is '{chosen}'; caches are mapped into memory and must lie in a folder",
+                hint="Leave MITOZOO_HOME on a local disk and put the URL into MITOZOO_SHARED_CACHE.",
+            )
         return Path(chosen).expanduser()
     import platformdirs
 
@@ -31,12 +40,16 @@ def home() -> Path:
 
 
 @contextlib.contextmanager
-def write_whole(path: Path) -> Iterator[Path]:
+def write_whole(path: Path, *, suffix: str | None = None) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it there once the body has ended without an error.
 
     The move is atomic and the bytes are flushed first, so whatever bears the final name is complete.
+
+    Args:
+        path: the file's final name.
+        suffix: what the temporary name ends in; None: in the final one's, which some libraries choose a format by.
     """
-    temporary = _temporary_beside(path, folder=False)
+    temporary = _temporary_beside(path, folder=False, suffix=suffix)
     try:
         with _writing(path, temporary):
             yield temporary
@@ -65,10 +78,36 @@ def write_folder_whole(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def replace_folder_whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder; once filled, it takes the place of `path`, and what was there goes."""
+    path = path.absolute()
+    temporary = _temporary_beside(path, folder=True)
+    former = temporary.with_name(f"{temporary.name}-former")
+    try:
+        with _writing(path, temporary):
+            yield temporary
+            flush_folder(temporary)
+            if path.is_dir():
+                path.rename(former)
+            try:
+                temporary.rename(path)
+            except OSError:
+                if former.is_dir():
+                    former.rename(path)
+                raise
+            _flush(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(former, ignore_errors=True)
+
+
 def flush_folder(folder: Path) -> None:
-    """Have everything below a folder on the disk."""
-    for path in folder.rglob("*"):
-        _flush(path)
+    """Have everything below a folder on the disk; asked for much at once, a disk answers together."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(_flush, folder.rglob("*")))
 
 
 @contextlib.contextmanager
@@ -95,12 +134,16 @@ def require_free_space(folder: Path, needed: int, purpose: str) -> None:
 
 
 def content_id(path: Path) -> str:
-    """Return the sha256 of a file, hashed once for each (path, size, modification time)."""
+    """Return the sha256 of a file, hashed once as long as its path, size and times stay."""
     return content_ids([path])[0]
 
 
 def content_ids(paths: Sequence[Path]) -> list[str]:
-    """Return the sha256 of each file, hashed once for each (path, size, modification time)."""
+    """Return the sha256 of each file, hashed once as long as its path, size and times stay.
+
+    Beside the time of modification, which anybody may set, a file system notes when a file was changed or renamed:
+    files that swapped their names are hashed anew, whatever an archive or a clock that jumped made of their dates.
+    """
     stamps = [_stamp(path) for path in paths]
     with _ContentMemo() as memo:
         known = memo.look_up(stamps)
@@ -115,7 +158,7 @@ def remember_content_ids(hashed: Mapping[Path, str]) -> None:
         memo.remember({_stamp(path): sha256 for path, sha256 in hashed.items()})
 
 
-Stamp = tuple[str, int, int]
+Stamp = tuple[str, int, int, int]
 
 
 class _ContentMemo:
@@ -127,7 +170,8 @@ class _ContentMemo:
             home().mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(home() / "content-ids.sqlite", timeout=30)
             self._database.execute(
-                "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, modified INTEGER, sha256 TEXT)"
+                "CREATE TABLE IF NOT EXISTS contents "
+                "(path TEXT PRIMARY KEY, size INTEGER, modified INTEGER, changed INTEGER, sha256 TEXT)"
             )
         return self
 
@@ -141,7 +185,7 @@ class _ContentMemo:
         found = {}
         with contextlib.suppress(sqlite3.Error):
             for stamp in set(stamps):
-                query = "SELECT sha256 FROM files WHERE path = ? AND size = ? AND modified = ?"
+                query = "SELECT sha256 FROM contents WHERE path = ? AND size = ? AND modified = ? AND changed = ?"
                 if row := self._database.execute(query, stamp).fetchone():
                     found[stamp] = row[0]
         return found
@@ -151,7 +195,7 @@ class _ContentMemo:
             return
         with contextlib.suppress(sqlite3.Error), self._database:
             rows = [(*stamp, sha256) for stamp, sha256 in fresh.items()]
-            self._database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
+            self._database.executemany("INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?)", rows)
 
 
 def _stamp(path: Path) -> Stamp:
@@ -159,7 +203,7 @@ def _stamp(path: Path) -> Stamp:
         status = path.stat()
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
-    return str(path.absolute()), status.st_size, status.st_mtime_ns
+    return str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _sha256(path: Path) -> str:
@@ -170,14 +214,15 @@ def _sha256(path: Path) -> str:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _temporary_beside(path: Path, *, folder: bool) -> Path:
+def _temporary_beside(path: Path, *, folder: bool, suffix: str | None = None) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if folder:
             made = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
             made.chmod(0o755)  # as the files below: a cache may be shared
             return made
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=path.suffix, dir=path.parent)
+        ending = path.suffix if suffix is None else suffix
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=ending, dir=path.parent)
     except OSError as error:
         raise StorageError(
             f"cannot write in {path.parent}: {error.strerror or error}", hint=_write_hint(path, error)

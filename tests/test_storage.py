@@ -20,6 +20,7 @@ from mitozoo.storage import (
     content_id,
     content_ids,
     home,
+    replace_folder_whole,
     require_free_space,
     write_folder_whole,
     write_whole,
@@ -96,6 +97,42 @@ def test_second_writer_of_a_folder_keeps_the_first_ones(tmp_path):
             (quick / "by").write_text("quick")
     assert (path / "by").read_text() == "quick"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_takes_another_s_place_whole(tmp_path):
+    target = tmp_path / "deep" / "site"
+    for content in ("first", "second"):
+        with replace_folder_whole(target) as unfinished:
+            (unfinished / "below").mkdir()
+            (unfinished / "below" / content).write_text(content)
+            assert unfinished.parent == target.parent
+            assert target.is_dir() == (content == "second")
+    assert [path.name for path in target.rglob("*")] == ["below", "second"]
+    assert [path.name for path in target.parent.iterdir()] == ["site"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("stop"), KeyboardInterrupt()])
+def test_a_folder_whose_successor_fails_stays(error, tmp_path):
+    target = tmp_path / "site"
+    with replace_folder_whole(target) as unfinished:
+        (unfinished / "kept").touch()
+
+    def fail(folder):
+        (folder / "new").touch()
+        raise error
+
+    with pytest.raises(type(error)), replace_folder_whole(target) as unfinished:
+        fail(unfinished)
+    assert [path.name for path in target.iterdir()] == ["kept"]
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+def test_a_file_is_no_folder_to_replace(tmp_path):
+    (tmp_path / "site").write_text("a file")
+    with pytest.raises(StorageError, match="cannot write"), replace_folder_whole(tmp_path / "site") as unfinished:
+        (unfinished / "new").touch()
+    assert (tmp_path / "site").read_text() == "a file"
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
 
 
 def test_error_while_a_finished_folder_is_there_is_still_an_error(tmp_path):
@@ -182,6 +219,20 @@ def test_content_is_hashed_once_until_it_changes(own_home, tmp_path, monkeypatch
     os.utime(one, ns=(1, 1))
     assert content_id(one) == hashlib.sha256(b"eno").hexdigest()
     assert hashed == [one, two, one]
+
+
+def test_files_of_one_size_and_date_that_swapped_their_names(own_home, tmp_path):
+    """As an archive leaves them, which dates all alike; or a clock that jumped back."""
+    one, two = tmp_path / "1", tmp_path / "2"
+    one.write_bytes(b"one")
+    two.write_bytes(b"two")
+    for path in (one, two):
+        os.utime(path, ns=(1, 1))
+    first, second = content_ids([one, two])
+    one.rename(tmp_path / "aside")
+    two.rename(one)
+    (tmp_path / "aside").rename(two)
+    assert content_ids([one, two]) == [second, first]
 
 
 @pytest.mark.parametrize("kind", ["a file", "a broken database"])

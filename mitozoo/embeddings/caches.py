@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-Kind = Literal["embeddings", "patches", "dataset"]
-ROOMS: dict[Kind, str] = {"embeddings": "embeddings", "patches": "patches", "dataset": "datasets"}
+Kind = Literal["embeddings", "patches", "dataset", "environment"]
+ROOMS: dict[Kind, str] = {
+    "embeddings": "embeddings", "patches": "patches", "dataset": "datasets", "environment": "environments",
+}  # fmt: skip
+#: What can be computed again from what is here; the others would have to be fetched again.
+COMPUTED: tuple[Kind, ...] = ("embeddings", "patches")
 SECONDS_A_DAY = 86_400
 
 
@@ -27,8 +32,9 @@ class CacheEntry:
     """One folder of a cache.
 
     Attributes:
-        kind: 'embeddings' of a model, 'patches' of a dataset for training, or a 'dataset' that was fetched or made.
-        name: of the model or dataset, as its folder shows it.
+        kind: 'embeddings' of a model, 'patches' of a dataset for training, a 'dataset' that was fetched or made, or an
+            'environment' of isolated models.
+        name: of the model or dataset, as its folder shows it; of an environment, the beginning of its key.
         datasets: whose cells it holds.
         path: the folder.
         bytes: on the disk.
@@ -63,7 +69,7 @@ def choose(
     dataset: str | None = None,
     to_bytes: int | None = None,
 ) -> list[CacheEntry]:
-    """Return the embeddings and patches that a prune would remove; datasets, and what is held, never.
+    """Return the embeddings and patches that a prune would remove; datasets, environments, and what is held, never.
 
     Args:
         entries: what is there.
@@ -72,7 +78,7 @@ def choose(
         dataset: only those that hold cells of this dataset alone.
         to_bytes: only as many, those not used for longest first, as bring all caches together down to this size.
     """
-    free = [entry for entry in entries if entry.kind != "dataset" and not entry.held]
+    free = [entry for entry in entries if entry.kind in COMPUTED and not entry.held]
     if days is not None:
         free = [entry for entry in free if time.time() - entry.last_used > days * SECONDS_A_DAY]
     if model is not None:
@@ -81,7 +87,7 @@ def choose(
         free = [entry for entry in free if entry.datasets == (dataset,)]
     if to_bytes is None:
         return free
-    left, chosen = sum(entry.bytes for entry in entries if entry.kind != "dataset"), []
+    left, chosen = sum(entry.bytes for entry in entries if entry.kind in COMPUTED), []
     for entry in sorted(free, key=lambda entry: entry.last_used):
         if left <= to_bytes:
             break
@@ -100,9 +106,10 @@ def prune(chosen: Sequence[CacheEntry], home: Path | None = None) -> int:
             shutil.rmtree(doomed, ignore_errors=True)
             freed += entry.bytes
     for leftover in (home or storage.home()).rglob(f"{storage.TEMPORARY_PREFIX}*"):
-        if time.time() - leftover.stat().st_mtime > SECONDS_A_DAY:
-            freed += _bytes_below(leftover) if leftover.is_dir() else leftover.stat().st_size
-            shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # finished, or removed by another process
+            if time.time() - leftover.stat().st_mtime > SECONDS_A_DAY:
+                freed += _bytes_below(leftover) if leftover.is_dir() else leftover.stat().st_size
+                shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
     return freed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mitozoo.embeddings.forward import bring, resamples, run_network
-from mitozoo.embeddings.holding import hold
+from mitozoo.embeddings.holding import alone, hold
 from mitozoo.embeddings.reading import View, read_ahead
-from mitozoo.embeddings.store import EmbeddingStore, Shard
+from mitozoo.embeddings.shared_shards import SharedShards, share
+from mitozoo.embeddings.store import EmbeddingStore, Shard, shard_name
 from mitozoo.errors import ModelError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mitozoo.data.patches import PatchPlan
     from mitozoo.embeddings.lookup import RowKeys
@@ -111,7 +113,9 @@ def embed_missing(
 ) -> list[int]:
     """Cache the embeddings that are missing, of several models in one pass; return how many were computed of each.
 
-    A window that several models share is read once. Each model meets the batches that it would meet alone.
+    A window that several models share is read once. Each model meets the batches that it would meet alone. Where
+    another process embeds the very same cells, this one waits and finds them done. Where machines share a cache, what
+    is missing here is looked for there first, and uploaded once it is done.
 
     Args:
         extractions: of the same cells in the same order, in windows that may differ.
@@ -123,24 +127,42 @@ def embed_missing(
     Raises:
         ModelError: an embedding is not finite.
         SlideError: a slide became unreadable on the way.
+        StorageError: there is no room for them, or the shared cache cannot be reached.
     """
     pieces = shards(extractions[0].plan)
     computed, busy = [0] * len(extractions), []
-    for place, extraction in enumerate(extractions):
-        plan, store = extraction.plan, extraction.store
-        if not all(np.array_equal(getattr(plan, n), getattr(extractions[0].plan, n)) for n in ("file_index", "x", "y")):
+    for extraction in extractions:
+        plan, first = extraction.plan, extractions[0].plan
+        if not all(np.array_equal(getattr(plan, name), getattr(first, name)) for name in ("file_index", "x", "y")):
             raise ValueError("models that share a pass must see the same cells")
-        hold(store.folder)
-        todo = store.missing(extraction.keys)
-        wanted = {number for number, rows in enumerate(pieces) if todo[rows].any()}
-        if wanted:
-            computed[place] = sum(len(pieces[number]) for number in wanted)
-            store.require_room(computed[place])
-            busy.append((extraction, wanted))
-    if busy:
-        embedders = [_Embedder(*one, device, on_note) for one in busy]
-        _pass(pieces, embedders, batch_size, on_progress)
+        hold(extraction.store.folder)
+    with _alone(extractions, on_note):
+        for place, extraction in enumerate(extractions):
+            store, keys = extraction.store, extraction.keys
+            if (shared := share(store, on_note)) is not None:
+                shared.put_all(keys)
+                shared.take(keys, [shard_name(keys[rows]) for rows in pieces])
+            todo = store.missing(keys)
+            wanted = {number for number, rows in enumerate(pieces) if todo[rows].any()}
+            if wanted:
+                computed[place] = sum(len(pieces[number]) for number in wanted)
+                store.require_room(computed[place])
+                busy.append((extraction, wanted, shared))
+        if busy:
+            embedders = [_Embedder(*one, device, on_note) for one in busy]
+            _pass(pieces, embedders, batch_size, on_progress)
     return computed
+
+
+@contextlib.contextmanager
+def _alone(extractions: Sequence[Extraction], on_note: Callable[[str], None]) -> Iterator[None]:
+    """Keep other processes that share this cache from embedding what is missing of the very same cells."""
+    in_order = sorted(extractions, key=lambda one: one.store.folder)  # everywhere, so that nobody waits in a ring
+    with contextlib.ExitStack() as held:
+        for one in in_order:
+            if one.store.missing(one.keys).any():
+                held.enter_context(alone(one.store.folder, shard_name(one.keys), on_note))
+        yield
 
 
 def shards(plan: PatchPlan) -> list[Rows]:
@@ -165,11 +187,18 @@ def shards(plan: PatchPlan) -> list[Rows]:
 class _Embedder:
     """One model on its way through the shards that it misses."""
 
-    def __init__(self, extraction: Extraction, wanted: set[int], device: str, on_note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        extraction: Extraction,
+        wanted: set[int],
+        shared: SharedShards | None,
+        device: str,
+        on_note: Callable[[str], None],
+    ) -> None:
         from mitozoo.models.devices import place
         from mitozoo.models.memory import Halving
 
-        self.keys, self.wanted = extraction.keys, wanted
+        self.keys, self.wanted, self.shared = extraction.keys, wanted, shared
         self.plan, self.store = extraction.plan, extraction.store
         encoder = extraction.load()
         place(encoder, device)
@@ -195,7 +224,9 @@ class _Embedder:
 
     def end_shard(self) -> None:
         """Keep what was gathered since the last shard."""
-        self.store.write(_joined(self.gathered))
+        written = self.store.write(_joined(self.gathered))
+        if self.shared is not None:
+            self.shared.put(written)
         self.gathered = []
 
 

@@ -34,11 +34,4 @@ def bring(patches: Patches | Windows, view: View, device: str) -> torch.Tensor:
 
 def run_network(encoder: Encoder, patches: torch.Tensor, precision: str, device: str) -> npt.NDArray[np.float32]:
     """Embed uint8 (n, size, size, 3) that lie on the device."""
-    import torch
-
-    from mitozoo.models.devices import autocast
-    from mitozoo.models.preprocessing import normalise
-
-    images = normalise(patches, encoder.spec.preprocessing)
-    with torch.inference_mode(), autocast(device, precision):
-        return encoder(images).float().cpu().numpy()
+    return encoder.embed(patches, precision, device)

@@ -10,10 +10,12 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 USED = ".used"  # its modification time tells when a folder was used last
 HELD_PREFIX = ".held-"
+LOCKS = ".locks"
 
 
 def hold(folder: Path) -> None:
@@ -25,6 +27,31 @@ def hold(folder: Path) -> None:
             atexit.register(marker.unlink, missing_ok=True)
         marker.touch()
         (folder / USED).touch()
+
+
+@contextlib.contextmanager
+def alone(folder: Path, work: str, on_note: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock of some work in a cache folder; whoever comes second waits, and must then look what is left to do.
+
+    Args:
+        folder: of the cache; in one that cannot be written there is nothing to be alone with.
+        work: names it, in hex digits; of 65,536 locks one is taken, so that the folder stays small.
+        on_note: told that this process waits.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCKS / work[:4])
+    with contextlib.suppress(OSError):
+        (folder / LOCKS).mkdir(exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            on_note("another process does the same work: waiting for it")
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def is_held(folder: Path) -> bool:

@@ -96,14 +96,10 @@ def store_patches(
     """
     from filelock import FileLock
 
-    margin = math.ceil(margin_share * preprocessing.size) if _has_surroundings(plan) else 0
-    keys, side = plan.row_keys(), preprocessing.size + 2 * margin
-    shards = _shards(plan, max(1, SHARD_BYTES // (3 * side * side)))
-    how = f"{preprocessing.size} {margin} {preprocessing.interpolation} {preprocessing.antialias} {PIPELINE_VERSION}"
-    name = f"{plan.cells.spec.name}-{hashlib.sha256(how.encode()).hexdigest()[:16]}"
-    folder = storage.home() / "patches" / name
+    margin = _margin(plan, preprocessing, margin_share)
+    side = preprocessing.size + 2 * margin
+    folder, paths, shards = _laid_out(plan, preprocessing, margin)
     hold(folder)
-    paths = [folder / hashlib.sha256(keys[rows].tobytes()).hexdigest()[:32] for rows in shards]
     if not all(map(_is_sound, paths)):
         require_room(folder, 0, "the patch store")
         with FileLock(folder / ".lock"):  # whoever waited finds them there
@@ -119,10 +115,33 @@ def store_patches(
             for path, rows in absent:
                 shutil.rmtree(path, ignore_errors=True)  # what was damaged
                 with storage.write_folder_whole(path) as unfinished:
-                    for count in _filled(unfinished, plan, preprocessing, rows, margin):
+                    for count in _filled(unfinished, _key(path), plan, preprocessing, rows, margin):
                         on_progress(done + count, total)
                 done += len(rows)
     return _mapped(paths, shards, margin)
+
+
+def absent_patches(plan: PatchPlan, preprocessing: Preprocessing, *, margin_share: float = 0.0) -> tuple[str, int, int]:
+    """Return a name for all that `store_patches` would store, how many of its cells are absent, and their bytes."""
+    margin = _margin(plan, preprocessing, margin_share)
+    folder, paths, shards = _laid_out(plan, preprocessing, margin)
+    name = hashlib.sha256(" ".join([folder.name, *(path.name for path in paths)]).encode()).hexdigest()[:32]
+    absent = sum(len(rows) for path, rows in zip(paths, shards, strict=True) if not _is_sound(path))
+    return name, absent, absent * 3 * (preprocessing.size + 2 * margin) ** 2
+
+
+def _margin(plan: PatchPlan, preprocessing: Preprocessing, share: float) -> int:
+    return math.ceil(share * preprocessing.size) if _has_surroundings(plan) else 0
+
+
+def _laid_out(plan: PatchPlan, preprocessing: Preprocessing, margin: int) -> tuple[Path, list[Path], list[Rows]]:
+    """Return the folder of a plan's patches, where in it each shard lies or will lie, and the shard's rows."""
+    keys, side = plan.row_keys(), preprocessing.size + 2 * margin
+    shards = _shards(plan, max(1, SHARD_BYTES // (3 * side * side)))
+    how = f"{preprocessing.size} {margin} {preprocessing.interpolation} {preprocessing.antialias} {PIPELINE_VERSION}"
+    name = f"{plan.cells.spec.name}-{hashlib.sha256(how.encode()).hexdigest()[:16]}"
+    folder = storage.home() / "patches" / name
+    return folder, [folder / hashlib.sha256(keys[rows].tobytes()).hexdigest()[:32] for rows in shards], shards
 
 
 def _has_surroundings(plan: PatchPlan) -> bool:
@@ -151,7 +170,7 @@ def _is_sound(path: Path) -> bool:
     if not (path / CHECKSUMS).is_file() or not all(file.is_file() for file in files):
         return False
     try:
-        return (path / CHECKSUMS).read_text(encoding="ascii").split() == storage.content_ids(files)
+        return (path / CHECKSUMS).read_text(encoding="utf-8").splitlines() == [*storage.content_ids(files), _key(path)]
     except (OSError, ValueError):
         return False
 
@@ -159,13 +178,20 @@ def _is_sound(path: Path) -> bool:
 def is_unchanged(path: Path) -> bool:
     """Tell whether a shard's folder holds, byte for byte, what was written; everything is read."""
     try:
-        stated = (path / CHECKSUMS).read_text(encoding="ascii").split()
-        return stated == list(map(_sha256, (path / RECORDS, path / PIXELS)))
+        stated = (path / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+        return stated == [*map(_sha256, (path / RECORDS, path / PIXELS)), _key(path)]
     except (OSError, ValueError):
         return False
 
 
-def _filled(folder: Path, plan: PatchPlan, preprocessing: Preprocessing, rows: Rows, margin: int) -> Iterator[int]:
+def _key(path: Path) -> str:
+    """Return what a shard is of, which it says itself: one that bears another's name is not believed."""
+    return f"{path.parent.name}/{path.name}"
+
+
+def _filled(
+    folder: Path, key: str, plan: PatchPlan, preprocessing: Preprocessing, rows: Rows, margin: int
+) -> Iterator[int]:
     """Fill a shard's folder, telling now and then how many cells are done."""
     from mitozoo.models.preprocessing import as_authors_see, resample
 
@@ -194,7 +220,8 @@ def _filled(folder: Path, plan: PatchPlan, preprocessing: Preprocessing, rows: R
         readers.shutdown(cancel_futures=True)
     records.flush()
     np.save(folder / PIXELS, pixels)
-    (folder / CHECKSUMS).write_text("\n".join(map(_sha256, (folder / RECORDS, folder / PIXELS))), encoding="ascii")
+    stated = [*map(_sha256, (folder / RECORDS, folder / PIXELS)), key]
+    (folder / CHECKSUMS).write_text("\n".join(stated), encoding="utf-8")
 
 
 def _sha256(path: Path) -> str:

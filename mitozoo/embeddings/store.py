@@ -21,7 +21,7 @@ from mitozoo.errors import StorageError
 from mitozoo.plugins.record import canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 #: Raised whenever a golden-pixel or golden-embedding test changes, so that nothing older is found again.
 PIPELINE_VERSION = 1
@@ -73,20 +73,25 @@ class EmbeddingStore:
 
     def __init__(self, key: EmbeddingKey, root: Path | None = None, *, dataset: str = "") -> None:
         """Take the key, another place than the cache, and whose cells will be written, which shards tell people."""
-        self.key, self.dataset = key, dataset
+        self.key, self.dataset, self.is_the_cache = key, dataset, root is None
         self._digest = key.digest()
         self.folder = (root or storage.home() / "embeddings") / f"{key.model}-{self._digest[:16]}"
         self._damaged: set[Path] = set()  # ignored where they cannot be deleted
 
+    @property
+    def row_bytes(self) -> int:
+        """What one embedding takes in a shard, with its row key and the digest of its pixels."""
+        return 4 * self.key.embed_dim + 32
+
     def require_room(self, cells: int) -> None:
         """Raise `StorageError` unless so many further embeddings can be written."""
-        require_room(self.folder, cells * (4 * self.key.embed_dim + 32) + OVERHEAD_BYTES, "the embedding cache")
+        require_room(self.folder, cells * self.row_bytes + OVERHEAD_BYTES, "the embedding cache")
 
-    def write(self, shard: Shard) -> None:
-        """Keep a shard under a name made of its row keys; written whole or not at all."""
+    def write(self, shard: Shard) -> Path:
+        """Keep a shard under a name made of its row keys, written whole or not at all; return its file."""
         from safetensors.numpy import save
 
-        path = self.folder / f"{hashlib.sha256(shard.rows.tobytes()).hexdigest()[:32]}.safetensors"
+        path = self.folder / f"{shard_name(shard.rows)}.safetensors"
         tensors: dict[str, npt.NDArray[Any]] = {
             "rows": shard.rows,
             "embeddings": shard.embeddings,
@@ -96,15 +101,18 @@ class EmbeddingStore:
         with storage.write_whole(path) as unfinished:
             unfinished.write_bytes(save(tensors, metadata={STATED: stated}))
         self._damaged.discard(path)
+        return path
 
     def missing(self, rows: RowKeys) -> npt.NDArray[np.bool_]:
         """Return (n,) which rows no shard claims to hold; only `load` checks that it truly does."""
         wanted = Wanted(rows)
-        for path in self._paths():
-            held = self._read(path, _row_keys)
-            if held is not None:
-                wanted.found[wanted.in_shard(held)[1]] = True
+        for _ in self._holders(wanted):
+            pass
         return ~wanted.found[wanted.which]
+
+    def holding(self, rows: RowKeys) -> list[Path]:
+        """Return the shards that claim to hold any of these rows, each row counted once."""
+        return list(self._holders(Wanted(rows)))
 
     def load(self, rows: RowKeys) -> tuple[npt.NDArray[np.float32], RowKeys]:
         """Return embeddings (n, d) and pixel digests (n, 16).
@@ -115,8 +123,8 @@ class EmbeddingStore:
         embeddings = self._allocate(len(rows))
         pixels = np.zeros((len(rows), 16), dtype=np.uint8)
         wanted = Wanted(rows)
-        for path in self._paths():
-            shard = self._read(path, partial(_sound_shard, wanted=wanted))
+        for path in self.paths():
+            shard = self._read(path, partial(_sound_shard, wanted=wanted, embed_dim=self.key.embed_dim))
             if shard is None:
                 continue
             places, keys = wanted.in_shard(shard.rows)
@@ -130,7 +138,25 @@ class EmbeddingStore:
         embeddings[again], pixels[again] = embeddings[same], pixels[same]
         return embeddings, pixels
 
-    def _paths(self) -> list[Path]:
+    def read_rows(self, path: Path) -> RowKeys | None:
+        """Return the row keys that a shard claims to hold; None for a file that is none of this store."""
+        return self._read(path, _row_keys)
+
+    def is_sound(self, path: Path) -> bool:
+        """Tell whether a file is a shard of this store, unchanged and of finite numbers; all of it is read."""
+        shard = self._read(path, partial(_sound, rows=None, embed_dim=self.key.embed_dim))
+        return shard is not None and shard.embeddings.dtype == np.float32 and bool(np.isfinite(shard.embeddings).all())
+
+    def _holders(self, wanted: Wanted) -> Iterator[Path]:
+        """Find the shards that hold wanted rows, and mark these as found."""
+        for path in self.paths():
+            held = self.read_rows(path)
+            if held is not None and len(keys := wanted.in_shard(held)[1]):
+                wanted.found[keys] = True
+                yield path
+
+    def paths(self) -> list[Path]:
+        """Return the files of all shards that are not known to be damaged."""
         whole = (p for p in self.folder.glob("*.safetensors") if not p.name.startswith(storage.TEMPORARY_PREFIX))
         return sorted(path for path in whole if path not in self._damaged)
 
@@ -181,6 +207,11 @@ def require_room(folder: Path, needed: int, purpose: str) -> None:
     storage.require_free_space(folder, needed, purpose)
 
 
+def shard_name(rows: RowKeys) -> str:
+    """Return the name of the shard of these rows: 32 hex digits."""
+    return hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()[:32]
+
+
 def describe_shard(path: Path, *, read: bool = False) -> str | None:
     """Return the name of the dataset whose cells a shard holds, '' where it does not say; None for a damaged file.
 
@@ -209,13 +240,17 @@ def _row_keys(file: Any) -> RowKeys:
     return rows
 
 
-def _sound_shard(file: Any, wanted: Wanted) -> Shard | None:
+def _sound_shard(file: Any, wanted: Wanted, embed_dim: int) -> Shard | None:
     """Return an open shard if it holds any wanted row, once its content is what was written."""
     rows = _row_keys(file)
-    if not len(wanted.in_shard(rows)[0]):
-        return None
+    return _sound(file, rows, embed_dim) if len(wanted.in_shard(rows)[0]) else None
+
+
+def _sound(file: Any, rows: RowKeys | None, embed_dim: int) -> Shard:
+    rows = _row_keys(file) if rows is None else rows
     shard = Shard(rows, file.get_tensor("embeddings"), file.get_tensor("pixels"))
-    if _stated(file).get("sha256") != _checksum(shard):
+    shapes = (len(rows), embed_dim), (len(rows), 16)
+    if (shard.embeddings.shape, shard.pixels.shape) != shapes or _stated(file).get("sha256") != _checksum(shard):
         raise _DamagedShardError
     return shard
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUFFIXES = (".safetensors", ".parquet")
+#: Of a Parquet file: what it may claim to hold for each byte of its size, and in any case.
+BYTES_OF_A_VALUE, RATIO, ALWAYS_BYTES = 8, 200, 200_000_000
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def read_embeddings(path: Path) -> EmbeddingTable:
         raise DataError(f"there is no embeddings file {path}")
     try:
         table = _read_safetensors(path) if path.suffix == ".safetensors" else _read_parquet(path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(
             f"{path} is no embeddings file: {error}",
             hint="It needs one cell_id and one vector a row; mitozoo embed writes such files.",
@@ -117,10 +119,12 @@ def _read_parquet(path: Path) -> EmbeddingTable:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
-        absent = {"cell_id", "vector"} - set(table.column_names)
-        if absent:
-            raise ValueError(f"it has no column {' and '.join(sorted(absent))}")
+        with pq.ParquetFile(path, read_dictionary=["cell_id"]) as file:
+            absent = {"cell_id", "vector"} - set(file.schema_arrow.names)
+            if absent:
+                raise ValueError(f"it has no column {' and '.join(sorted(absent))}")
+            _require_no_bomb(path, file.metadata)
+            table = file.read(columns=["cell_id", "vector"])
         column = table["vector"].combine_chunks()
         lengths = set(pc.list_value_length(column).to_pylist())
         if column.null_count or len(lengths) > 1:
@@ -130,8 +134,28 @@ def _read_parquet(path: Path) -> EmbeddingTable:
         raise ValueError(str(error)) from error
     metadata = table.schema.metadata or {}
     text = metadata.get(b"provenance", b"{}").decode()
-    ids = [str(cell_id) for cell_id in table["cell_id"].to_pylist()]
+    ids = _names(table["cell_id"].combine_chunks())
     return EmbeddingTable(ids, values.reshape(len(ids), -1) if ids else values, _provenance(text))
+
+
+def _require_no_bomb(path: Path, metadata: Any) -> None:
+    """Refuse a file of a few bytes that repeats them into more than memory holds; real vectors hardly compress."""
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    values = sum(group.column(number).num_values for group in groups for number in range(group.num_columns))
+    if BYTES_OF_A_VALUE * values > max(ALWAYS_BYTES, RATIO * path.stat().st_size):
+        raise ValueError(f"it has {path.stat().st_size:,} bytes and claims {values:,} values")
+
+
+def _names(column: Any) -> list[str]:
+    """Return cell ids that lie in the file each once; a long name that many cells share would fill the memory."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        return [str(cell_id) for cell_id in column.to_pylist()]
+    known = [str(cell_id) for cell_id in column.dictionary.to_pylist()]
+    if column.null_count:
+        raise ValueError("a cell_id is null")
+    return [known[index] for index in column.indices.to_pylist()]
 
 
 def _provenance(text: str | None) -> dict[str, Any]:
