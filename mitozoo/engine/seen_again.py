@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mitozoo.engine.find_model import find_model
 from mitozoo.engine.request import Request
 from mitozoo.engine.seen import see
 from mitozoo.engine.subject import RegisteredModel
 from mitozoo.errors import DataError, VerificationError
+from mitozoo.plugins.registry import load_registry
 from mitozoo.protocols.presets import find_protocol
 from mitozoo.protocols.spec import override
 
@@ -50,7 +50,7 @@ def see_again(document: dict[str, Any], cell_ids: Sequence[str], data: Path | No
         settings=changed, negatives=dataset["negatives"], crop_um=conditions["crop_um"], stain=conditions["stain"],
         group="image" if dataset["group_level"] == "image" else "", skip_unreadable=True,
     )  # fmt: skip
-    registered = find_model(request.model or "")
+    registered = load_registry().model(request.model or "")  # what a document names is looked up, never opened or run
     seen = see(request, RegisteredModel(registered), override(find_protocol(preset), request.settings))
     assert seen.plan is not None
     ids = seen.cells.table["cell_id"].to_numpy(dtype=np.str_)

@@ -14,6 +14,8 @@ from mitozoo.results.verify import verify
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mitozoo.protocols.spec import Protocol
+
 
 def verify_run(folder: Path) -> list[str]:
     """Check a run and return what was checked, one line each.
@@ -23,14 +25,24 @@ def verify_run(folder: Path) -> list[str]:
         StorageError: a file is missing or unreadable, or of a schema that this version does not know.
     """
     checked = verify(folder)
-    return [*checked, _check_protocol(read_document(folder / RESULT)["protocol"], folder.name)]
+    return [*checked, check_protocol(read_document(folder / RESULT)["protocol"], folder.name)]
 
 
-def _check_protocol(recorded: dict[str, Any], run: str) -> str:
-    """Make the protocol anew from its preset and the changes that its parameters show; compare name and hash."""
+def preset_of(recorded: dict[str, Any]) -> Protocol | None:
+    """Return the protocol that ships under a recorded one's name and version; None where none does."""
+    preset = PRESETS.get(re.split(r"[@+]", recorded["name"])[0])
+    return preset if preset is not None and preset.version == recorded["version"] else None
+
+
+def check_protocol(recorded: dict[str, Any], run: str) -> str:
+    """Make the protocol anew from its preset and the changes that its parameters show; compare name and hash.
+
+    Raises:
+        VerificationError: they differ, or no such protocol could be.
+    """
     name: str = recorded["name"]
-    preset = PRESETS.get(re.split(r"[@+]", name)[0])
-    if preset is None or preset.version != recorded["version"]:
+    preset = preset_of(recorded)
+    if preset is None:
         return f"protocol '{name}' version {recorded['version']} is not known here: its parameters were taken as stated"
     own, parameters = preset.parameters(), recorded["parameters"]
     if own.keys() != parameters.keys():

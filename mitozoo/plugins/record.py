@@ -77,7 +77,11 @@ class Record:
 
         Fields at their default are left out, so a new optional field changes no fingerprint.
         """
-        return hashlib.sha256(canonical_json(_essence(self)).encode()).hexdigest()
+        return hashlib.sha256(canonical_json(self.essence()).encode()).hexdigest()
+
+    def essence(self) -> Any:
+        """Return, as plain JSON values, what the fingerprint is the sha256 of, in canonical JSON."""
+        return _essence(self)
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)

@@ -76,22 +76,56 @@ def compare_on_same_cells(
     the numbers rest on, 'runs' has each run's means, 'pairs' each pair's differences (first minus second) with p alone
     and Holm-corrected over the pairs, and 'ranks' how sure each place by the metric is, or 'no_ranks' why none is.
     """
-    called = ", ".join(folder.name for folder in folders)
     cell_table = read_table(folders[0] / CELLS, ("cell_id",))
-    shared = set.intersection(*({_place(entry) for entry in _fits(document)} for document in documents))
-    if not shared:
-        raise DataError(f"{called} share no label fraction, fold and seed")
-    fraction = max(at[0] for at in shared)
-    kept = sorted(at for at in shared if at[0] == fraction)
+    fraction = shared_places(folders, documents)[0][0]
     scored = [
-        _scored_rows(folder, document, cell_table["cell_id"], fraction)
+        scored_rows(folder, document, cell_table["cell_id"], fraction)
         for folder, document in zip(folders, documents, strict=True)
     ]
+    return compare_rows(folders, documents, cell_table, scored, metric, replicates)
+
+
+def shared_places(folders: Sequence[Path], documents: Sequence[dict[str, Any]]) -> list[Place]:
+    """Return the (fraction, fold, seed) of the largest label fraction that all runs have.
+
+    Raises:
+        DataError: they have none in common.
+    """
+    shared = set.intersection(*({_place(entry) for entry in _fits(document)} for document in documents))
+    if not shared:
+        raise DataError(f"{', '.join(folder.name for folder in folders)} share no label fraction, fold and seed")
+    fraction = max(at[0] for at in shared)
+    return sorted(at for at in shared if at[0] == fraction)
+
+
+def compare_rows(
+    folders: Sequence[Path],
+    documents: Sequence[dict[str, Any]],
+    cell_table: pd.DataFrame,
+    scored: Sequence[dict[Place, ScoredRow]],
+    metric: str,
+    replicates: int,
+    *,
+    auroc_alone: bool = False,
+) -> dict[str, Any]:
+    """Return what `compare_on_same_cells` does of rows that were read already.
+
+    Args:
+        folders: of the runs.
+        documents: of the runs.
+        cell_table: of any of them.
+        scored: for each run, its rows at the places that all of them have, their cells as rows of that table.
+        metric: that ranks go by.
+        replicates: draws of groups.
+        auroc_alone: know no other metric, and be some hundred times faster.
+    """
+    called = ", ".join(folder.name for folder in folders)
+    kept = shared_places(folders, documents)
     cells = CellColumns.of(cell_table, Conditions())
     try:
         models = PairedModels(
             [[rows[at] for at in kept] for rows in scored], cells.labels, cells.groups, cells.slides,
-            replicates=replicates,
+            replicates=replicates, auroc_alone=auroc_alone,
         )  # fmt: skip
     except ValueError as error:
         raise DataError(f"{called} cannot be compared: {error}") from error
@@ -103,7 +137,7 @@ def compare_on_same_cells(
     standings = None if refused else [dataclasses.asdict(each) for each in models.standings(metric, pairs)]
     return {
         "basis": {
-            "dataset": documents[0]["dataset"]["name"], "fraction": fraction, "folds": len({at[1] for at in kept}),
+            "dataset": documents[0]["dataset"]["name"], "fraction": kept[0][0], "folds": len({at[1] for at in kept}),
             "seeds": len({at[2] for at in kept}), "method": models.method,
             "replicates": {"percentile": replicates, "jackknife": models.n_groups, "none": 0}[models.method],
             "n_groups": models.n_groups, "effective_groups": models.effective_groups,
@@ -125,10 +159,10 @@ def compare_on_same_cells(
     }  # fmt: skip
 
 
-def _scored_rows(
+def scored_rows(
     folder: Path, document: dict[str, Any], cell_ids: pd.Series[str], fraction: float
 ) -> dict[Place, ScoredRow]:
-    """Return a run's fits of a fraction on untouched test cells; cells are found by their ids, in whatever order."""
+    """Read a run's fits of a fraction on untouched test cells; cells are found by their ids, in whatever order."""
     entries = [entry for entry in _fits(document) if entry["fraction"] == fraction]
     names, folds = [entry["row_id"] for entry in entries], {entry["fold"] for entry in entries}
     splits = read_table(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from mitozoo.errors import VerificationError
 from mitozoo.results.row import DONE
-from mitozoo.results.run_folder import RESULT, RunFolder, read_document
+from mitozoo.results.run_folder import RESULT, read_document
+from mitozoo.results.tables import CELLS, KEPT, read_rows, read_table
 from mitozoo.statistics.bootstrap import intervals
 from mitozoo.statistics.estimates import ScoredRow
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 SHOWN = ("auroc", "average_precision", "within_slide_auroc", "balanced_accuracy")
 REPLICATES = 1000
 INTERVAL_SEED = 0
+CONTROLS = "controls"  # in a submission, the folder of the controls' runs
 
 
 def image_control_parts(
@@ -70,8 +73,11 @@ def check_image_controls(
         return []
     if (mark := overlap_mark(document)) and mark not in document["marks"]:
         raise VerificationError(f"the mark '{mark}' is missing")
-    runs = {name: folder.parent / entry["run"] for name, entry in recorded.items() if "run" in entry}
+    runs = {name: _beside(folder, entry["run"]) for name, entry in recorded.items() if "run" in entry}
     beside = {name: run for name, run in runs.items() if (run / RESULT).is_file()}
+    for name, run in beside.items():
+        if read_document(run / RESULT)["dataset"]["cells_sha256"] != document["dataset"]["cells_sha256"]:
+            raise VerificationError(f"image control '{name}' is a run on other cells")
     for name, entry in image_control_parts(cells, rows, beside).items():
         if not _equal(entry, recorded[name]):
             raise VerificationError(f"image control '{name}' is not what {entry['run']} beside the run says")
@@ -83,14 +89,23 @@ def check_image_controls(
     ]
 
 
+def _beside(folder: Path, run: str) -> Path:
+    """Return where a control's run lies: in a folder of the run's own, as in a submission, or beside the run."""
+    if PurePath(run).name != run:
+        raise VerificationError("the run of an image control must be named by its folder's name")
+    own = folder / CONTROLS / run
+    return own if own.is_dir() else folder.parent / run
+
+
 def _entry(cells: CellColumns, wanted: set[Any], run: Path) -> dict[str, Any]:
     document = read_document(run / RESULT)
+    names = read_table(run / CELLS, KEPT)["cell_id"]
     scored = [
         ScoredRow(
             row_id=row.axes.row_id, cell=row.test, scores=row.test_scores, threshold=row.threshold,
             fold=row.axes.fold, seed=row.axes.seed,
         )
-        for row in RunFolder(run).rows()
+        for row in read_rows(run, names, document["scores"])
         if row.status == DONE and row.axes in wanted
     ]  # fmt: skip
     told = {"run": run.name, "run_id": document["run_id"], "protocol": document["protocol"]["name"]}

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mitozoo import storage
+from mitozoo.claims import CLAIMS, claimed
 from mitozoo.errors import DataError, StorageError
 from mitozoo.plugins.record import canonical_json
 from mitozoo.results.row import Axes, ResultRow, read_fitted, read_row
+from mitozoo.shared import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -120,12 +122,16 @@ class RunFolder:
 
     def clean(self) -> None:
         """Remove what killed processes left behind and no row needs any more."""
-        for leftover in (
-            *self.path.glob(f"{storage.TEMPORARY_PREFIX}*"),
-            *self.path.glob(f"*/{storage.TEMPORARY_PREFIX}*"),
-        ):
-            with contextlib.suppress(OSError):
-                leftover.unlink()
+        with claimed(self.path, None) as nobody_fits:
+            if not nobody_fits:  # a plan's task is at a row of it, and writes
+                return
+            for leftover in (
+                *self.path.glob(f"{storage.TEMPORARY_PREFIX}*"),
+                *self.path.glob(f"*/{storage.TEMPORARY_PREFIX}*"),
+                self.path / CLAIMS,
+            ):
+                with contextlib.suppress(OSError):
+                    leftover.unlink()
         with contextlib.suppress(OSError):  # not empty: another row is in training
             (self.path / CHECKPOINTS).rmdir()
 
@@ -149,22 +155,44 @@ def read_document(path: Path) -> dict[str, Any]:
         StorageError: it is no JSON, or of a schema that this version does not know.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise StorageError(f"{path} is no result document: {error}") from error
+    return parse_document(content, str(path))
+
+
+def parse_document(content: bytes, where: str) -> dict[str, Any]:
+    """Return what the bytes of a result document say.
+
+    Raises:
+        StorageError: they are no JSON, or of a schema that this version does not know.
+    """
+    try:
+        document = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise StorageError(f"{where} is no result document: {error}") from error
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != SCHEMA:
-        raise StorageError(f"{path} has schema {schema!r}; this version of mitozoo reads {SCHEMA}")
+        raise StorageError(f"{where} has schema {schema!r}; this version of mitozoo reads {SCHEMA}")
     return document
 
 
-def find_run(name: str, root: Path) -> Path:
+def find_run(name: str, root: Path | str) -> Path:
     """Return the folder of a run: a folder, its result.json, or a unique prefix of its id below `root`.
+
+    Where either is a URL, the run is copied to this machine first.
 
     Raises:
         DataError: there is none, it has not finished, or there are several.
     """
-    path = Path(name)
+    if is_url(name) or is_url(root):
+        from mitozoo.results.shared_runs import find_shared_run
+
+        if is_url(name):
+            root, _, name = name.removesuffix(f"/{RESULT}").rstrip("/").rpartition("/")
+        if is_url(root) and not Path(name).exists():
+            return find_shared_run(name, str(root))
+    path, root = Path(name), Path(root)
     if path.name == RESULT and path.is_file():
         return path.parent
     if (path / RESULT).is_file():
@@ -188,6 +216,11 @@ def _is_called(run: Path, name: str) -> bool:
     return run.name.startswith(name) or shown.startswith(name)
 
 
-def all_runs(root: Path) -> Sequence[Path]:
-    """Return the folders of all finished runs, sorted by name."""
+def all_runs(root: Path | str) -> Sequence[Path]:
+    """Return the folders of all finished runs, sorted by name; of those below a URL, folders with their documents."""
+    if is_url(root):
+        from mitozoo.results.shared_runs import SharedRuns
+
+        return SharedRuns(str(root)).copy_documents()
+    root = Path(root)
     return sorted(path.parent for path in root.glob(f"*/{RESULT}"))

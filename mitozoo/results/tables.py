@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +27,18 @@ TEST, TRAIN, VALIDATION, INNER = "test", "train", "validation", "inner-"
 def cell_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return what a run keeps of its cells: labels, groups, domains and votes; no pixels, no positions."""
     return table[[*KEPT, *(name for name in table.columns if name.startswith("domain_"))]]
+
+
+def table_sha256(cells: pd.DataFrame) -> str:
+    """Return 64 hex digits over all that a run keeps of its cells, in the order of their names.
+
+    These are label, slide, group, side of the official split, kind of negative, votes and domains: what a dataset's
+    plugin ships as `DatasetSpec.table_sha256`, so that changed labels are found where no label file may be shown.
+    """
+    kept = cell_table(cells.sort_values("cell_id", kind="stable"))
+    columns = {name: kept[name].tolist() for name in sorted(kept.columns)}
+    columns["votes"] = [[int(vote) for vote in votes] for votes in columns["votes"]]
+    return hashlib.sha256(json.dumps(columns, ensure_ascii=False).encode()).hexdigest()
 
 
 def split_table(cell_ids: pd.Series[str], rows: Sequence[ResultRow]) -> pd.DataFrame:
@@ -67,6 +81,17 @@ def prediction_table(cell_ids: pd.Series[str], rows: Sequence[ResultRow]) -> pd.
             ),
         }
     ).astype({"row_id": "str", "cell_id": "str", "score": "float64"})
+
+
+def read_rows(folder: Path, cell_ids: pd.Series[str], entries: Sequence[dict[str, Any]]) -> list[ResultRow]:
+    """Return the rows of a result document's entries as the tables in its folder tell them; see `rows_from_tables`.
+
+    Raises:
+        StorageError: a table is missing or unreadable.
+    """
+    splits = read_table(folder / SPLITS, ("cell_id", "fold", "seed", "fraction", "role"))
+    predictions = read_table(folder / PREDICTIONS, ("row_id", "cell_id", "score"))
+    return rows_from_tables(cell_ids, splits, predictions, entries)
 
 
 def rows_from_tables(

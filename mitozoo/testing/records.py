@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+    from mitozoo.plugins.trackers import TrackerSpec
 
 #: Words that stand where nobody knew.
 NOBODY_KNOWS = re.compile(r"(unknown|none|unstated|not (stated|told|known)|tbd|todo|\?+)", re.IGNORECASE)
@@ -22,6 +23,13 @@ PLACEHOLDER = re.compile(r"https?://([\w-]+\.)*example\.(org|com|net)\b", re.IGN
 
 def record_findings(spec: ModelSpec | DatasetSpec) -> Iterator[Finding]:
     """Yield what holds for models and datasets alike."""
+    yield from validity_findings(spec)
+    yield _license_finding(spec)
+    yield _reference_finding(spec)
+
+
+def validity_findings(spec: ModelSpec | DatasetSpec | TrackerSpec) -> Iterator[Finding]:
+    """Yield whether a record is one."""
     try:
         spec.validate()
         json.dumps(spec.to_json(), allow_nan=False)
@@ -33,8 +41,6 @@ def record_findings(spec: ModelSpec | DatasetSpec) -> Iterator[Finding]:
         )
     else:
         yield Finding("PASS", "record", "valid, and plain JSON")
-    yield _license_finding(spec)
-    yield _reference_finding(spec)
 
 
 def _license_finding(spec: ModelSpec | DatasetSpec) -> Finding:

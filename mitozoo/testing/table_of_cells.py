@@ -37,6 +37,8 @@ def table_findings(spec: DatasetSpec, raw: RawCells, table: pd.DataFrame) -> Ite
     if spec.crosswalks:
         yield _crosswalks(spec, raw)
     yield _positions(table)
+    if not spec.not_for_eval:
+        yield _table_sha256(spec, table)
 
 
 def _classes(spec: DatasetSpec, table: pd.DataFrame) -> Finding:
@@ -143,6 +145,25 @@ def _crosswalks(spec: DatasetSpec, raw: RawCells) -> Finding:
         for one in spec.crosswalks
     ]
     return Finding("PASS", "crosswalks", f"every one of {len(names):,} {spec.group}s is known: {', '.join(shared)}")
+
+
+def _table_sha256(spec: DatasetSpec, table: pd.DataFrame) -> Finding:
+    """Compare the cells with what submissions of others are held against; where nothing is declared, say what it is."""
+    from mitozoo.data.cells import NEGATIVES
+    from mitozoo.results.tables import table_sha256
+
+    measured = {
+        negatives: table_sha256(table[table["kind"].isin(("positive", *NEGATIVES[negatives]))])
+        for negatives in spec.table_sha256 or ("hard",)
+    }
+    if not spec.table_sha256:
+        told = f"not declared, so that labels of submissions are not checked; hard: {measured['hard']}"
+        return Finding("PASS", "table_sha256", told)
+    for negatives, sha256 in measured.items():
+        if sha256 != spec.table_sha256[negatives]:
+            mend = "Look which version of the release the files are of, or declare theirs."
+            return Finding("FAIL", "table_sha256", f"{negatives}: declared is another than {sha256}", mend)
+    return Finding("PASS", "table_sha256", f"as declared: {', '.join(measured)}")
 
 
 def _positions(table: pd.DataFrame) -> Finding:

@@ -59,6 +59,7 @@ AMI_BR = DatasetSpec(
     labelled_by="three experts, each with a vote on every cell; majority",
     voters=3,
     independent_votes=True,
+    table_sha256=dict.fromkeys(("hard", "all"), "2a1fff81ee705420c21d450476bf626e73ccd1f075ee6690228f41dcb8d503b3"),
     derived_from=("midog21", "tupac16-al"),
     crosswalks=(
         Crosswalk(dataset="midog21", ours=r"MIDOG21/(?P<key>\d+)\.tiff", theirs=r"(?P<key>\d+)"),

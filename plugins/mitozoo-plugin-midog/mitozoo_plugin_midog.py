@@ -229,6 +229,7 @@ MIDOGPP = DatasetSpec(
     negatives_origin=NEGATIVES_ORIGIN,
     labelled_by=LABELLED_BY,
     voters=3,  # the third one decides: of every cell with three, the label is the third
+    table_sha256=dict.fromkeys(("hard", "all"), "7deb7cc83ec10415090584318844e90ee7608eaf1ab0716586808f4b44aeabb4"),
     region_mm2=2.0,
     derived_from=("midog21", "midog22"),
     crosswalks=(

@@ -40,6 +40,13 @@ def test_an_untrained_network_saw_what_its_model_sees(usual):
     assert len(again(usual, model=model)[0]) == usual.document["dataset"]["cells"]
 
 
+def test_a_document_that_names_a_file_runs_nothing(usual, tmp_path):
+    (tmp_path / "harm.py").write_text(f"open({str(tmp_path / 'taken')!r}, 'w')\nModel = None\n")
+    with pytest.raises(UnknownNameError):
+        again(usual, model=usual.document["model"] | {"name": f"{tmp_path / 'harm.py'}:Model"})
+    assert not (tmp_path / "taken").exists()
+
+
 def test_other_pixels_other_cells_and_what_was_never_seen_are_refused(usual, tmp_path):
     document = usual.document
     with pytest.raises(VerificationError, match="show other pixels"):

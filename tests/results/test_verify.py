@@ -208,7 +208,7 @@ def change_domain(cells: pd.DataFrame) -> None:
     [
         (swap_two_labels, "threshold of fold1-seed1-fraction0.5"),
         (one_more_positive, "fold"),
-        (move_to_another_group, "fold"),
+        (move_to_another_group, "cells.parquet: a slide lies in two groups"),
         (reverse, "cells.parquet: its cells are not unique and in order"),
         (change_domain, "metrics.domain_macro_scanner_auroc.value is recorded as"),
     ],
