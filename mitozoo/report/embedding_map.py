@@ -1,4 +1,4 @@
-"""A map of cached embeddings: their two principal components, coloured by label, by domain and by error."""
+"""A map of cached embeddings in two dimensions, coloured by label, by domain and by error."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import numpy.typing as npt
 from mitozoo.embeddings.store import EmbeddingKey, EmbeddingStore
 from mitozoo.report.figure import Figure
 from mitozoo.report.pictures import cell_scores
-from mitozoo.report.svg import COLOURS, Drawing
+from mitozoo.report.projections import project
+from mitozoo.report.svg import COLOURS, Drawing, shortened
 
 if TYPE_CHECKING:
     from mitozoo.data.patches import PatchPlan
     from mitozoo.report.figure import Rows
     from mitozoo.report.gathering import Run
+    from mitozoo.report.projections import Projection
 
 POINTS = 800  # of a map; each adds some 60 bytes to the page
 MARGIN = 0.03  # around the points, of their spread
@@ -40,7 +42,7 @@ def embedding_maps(run: Run, embeddings: npt.NDArray[np.float32], prefix: str) -
     scored = cell_scores(run)
     kept = np.unique(np.linspace(0, len(scored.cell) - 1, min(POINTS, len(scored.cell))).astype(np.int64))
     cells = scored.cell[kept]
-    places, share = principal_components(np.asarray(embeddings[cells], dtype=np.float64))
+    projection = project(np.asarray(embeddings[cells], dtype=np.float64))
     names = {side: run.document["dataset"]["classes"][side]["name"] for side in ("positive", "negative")}
     label = run.labels[cells]
     right = (scored.called[kept] >= 0.5) == (label == 1)
@@ -54,32 +56,22 @@ def embedding_maps(run: Run, embeddings: npt.NDArray[np.float32], prefix: str) -
         "error": ["right in most fits" if each else "wrong in most fits" for each in right],
     }
     return [
-        _map(run, places, share, cells, by, values, f"{prefix}-map-{number}")
+        _map(run, projection, cells, by, values, f"{prefix}-map-{number}")
         for number, (by, values) in enumerate(colourings.items())
         if len(set(values)) > 1
     ]
 
 
-def principal_components(vectors: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return (n, 2) coordinates and the (2,) shares of variance; each axis points to its largest coordinate."""
-    centred = vectors - vectors.mean(axis=0)
-    _, strength, axes = np.linalg.svd(centred, full_matrices=False)
-    places = centred @ axes[:2].T
-    places *= np.sign(places[np.abs(places).argmax(axis=0), np.arange(places.shape[1])])
-    return places, strength[:2] ** 2 / max(float((strength**2).sum()), 1e-30)
-
-
 def _map(
-    run: Run, places: npt.NDArray[np.float64], share: npt.NDArray[np.float64], cells: npt.NDArray[np.int64], by: str,
-    values: list[str], name: str,
-) -> Figure:  # fmt: skip
+    run: Run, projection: Projection, cells: npt.NDArray[np.int64], by: str, values: list[str], name: str
+) -> Figure:
+    places = projection.places
     common = sorted(set(values), key=lambda value: (-values.count(value), value))
     shown = common if len(common) <= len(COLOURS) else [*common[:COLOURED], "any other"]
     margin = np.ptp(places, axis=0) * MARGIN
     low, high = (places.min(axis=0) - margin).tolist(), (places.max(axis=0) + margin).tolist()
     drawing = Drawing(460, 360, (low[0], high[0]), (low[1], high[1]))
-    axes = [f"component {number + 1} ({100 * float(part):.0f} % of variance)" for number, part in enumerate(share)]
-    drawing.axes(axes[0], axes[1], (), ())
+    drawing.axes(*projection.axes, (), ())
     for (x, y), value in zip(places.tolist(), values, strict=True):
         place = shown.index(value) if value in shown else len(shown) - 1
         drawing.point(x, y, COLOURS[place], radius=2.5, opacity=0.7)
@@ -88,15 +80,15 @@ def _map(
         drawing.parts.append(
             f'<circle cx="{drawing.left + 6:g}" cy="{drawing.height - 8:g}" r="5" fill="{COLOURS[place]}"/>'
         )
-        drawing.text(drawing.left + 18, drawing.height - 4, value)
+        drawing.text(drawing.left + 18, drawing.height - 4, shortened(value, 56))
     title = f"Embeddings of {run.name}, by {by}"
     note = (
-        f"The two directions in which {len(cells):,} tested cells differ most (PCA), in the encoder as it was "
-        "published, before any fit. Near is not the same as alike."
+        f"{len(cells):,} tested cells {projection.note}. The embeddings are those of the encoder as it was published, "
+        "before any fit."
     )
     ids = run.cells["cell_id"].iloc[cells].tolist()
     rows: Rows = [
         [cell, float(x), float(y), value] for cell, (x, y), value in zip(ids, places.tolist(), values, strict=True)
     ]
-    headers = ["cell", "component 1", "component 2", by]
+    headers = ["cell", *projection.axes, by]
     return Figure(name, title, note, drawing.finished(name, title, note), headers, rows, shown=max(1, len(rows) // 20))

@@ -1,8 +1,7 @@
-"""The figures of a section: learning curves, ROC, precision-recall, calibration, domains, differences and cost."""
+"""The figures of a section: learning curves, ROC, precision-recall and calibration here, and those of other modules."""
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,17 +10,15 @@ from mitozoo.report.curves import GRID, mean_precision, mean_roc, reliability
 from mitozoo.report.differences import forest
 from mitozoo.report.domain_map import domain_maps
 from mitozoo.report.figure import Figure
-from mitozoo.report.svg import COLOURS, Drawing, shortened, style, ticks
+from mitozoo.report.score_against_compute import pareto
+from mitozoo.report.svg import HEIGHT, LINES, WIDTH, Drawing, style, ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from mitozoo.report.figure import Rows
     from mitozoo.report.gathering import Run, Section
 
-LINES = 8  # more in one chart cannot be told apart; the data hold all
-WIDTH, HEIGHT = 460.0, 330.0
-MOST_TICKS = 7
 APART_PX = 3.0  # between the intervals of neighbouring runs
 FIFTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
@@ -32,7 +29,7 @@ def section_figures(section: Section, prefix: str, comparison: dict[str, Any] | 
     Args:
         section: its runs.
         prefix: leads all ids.
-        comparison: of its runs, see `compare_on_same_cells`; None where there is none.
+        comparison: of its runs, see `compared`; None where there is none.
         metric: that the comparison went by.
     """
     made = [
@@ -104,38 +101,6 @@ def calibration(section: Section, prefix: str) -> Figure | None:
     return Figure("calibration", title, note, drawing.finished(f"{prefix}-calibration", title, note), headers, rows)
 
 
-def pareto(section: Section, prefix: str) -> Figure | None:
-    """Return AUROC against GFLOPs a patch, else against parameters; None for fewer than two runs that tell either."""
-    costs = [(run, run.cost.get("gflops"), run.document["model"].get("parameters") or run.cost.get("parameters"))
-             for run in section.runs if run.metric("auroc")["mean"] is not None]  # fmt: skip
-    by_work = [(run, float(gflops)) for run, gflops, _ in costs if gflops]
-    by_size = [(run, parameters / 1e6) for run, _, parameters in costs if parameters]
-    priced, axis = (by_work, "GFLOPs a patch") if len(by_work) >= len(by_size) else (by_size, "million parameters")
-    if len(priced) < 2:
-        return None
-    priced.sort(key=lambda each: (each[1], -each[0].metric("auroc")["mean"]))
-    scores = [run.metric("auroc")["mean"] for run, _ in priced]
-    ahead = [score > max(scores[:place], default=0) for place, score in enumerate(scores)]
-    x, y = (priced[0][1] / 1.3, priced[-1][1] * 1.3), (min(scores) - 0.02, min(1.0, max(scores) + 0.02))
-    drawing = Drawing(WIDTH + 120, HEIGHT, x, y, right=130, logarithmic=True)
-    drawing.axes(axis, "AUROC", _decades(x), ticks(*y))
-    front = [(cost, score) for (_, cost), score, first in zip(priced, scores, ahead, strict=True) if first]
-    steps = [point for (a, b), (c, d) in itertools.pairwise(front) for point in ((a, b), (c, b), (c, d))] or front
-    drawing.line(steps, 0)
-    for (run, cost), score, first in zip(priced, scores, ahead, strict=True):
-        drawing.point(cost, score, COLOURS[0] if first else COLOURS[1])
-        if first or len(priced) <= LINES:
-            drawing.text(drawing.at_x(cost) + 7, drawing.at_y(score) - 5, shortened(run.name, 24))
-    title = "Score against compute"
-    note = "On the line lies each run that no cheaper one reaches; differences along it may be within their intervals."
-    rows: Rows = [
-        [run.name, cost, score, "yes" if first else "no"]
-        for (run, cost), score, first in zip(priced, scores, ahead, strict=True)
-    ]
-    headers = ["run", axis, "AUROC", "none cheaper is as good"]
-    return Figure("compute", title, note, drawing.finished(f"{prefix}-pareto", title, note), headers, rows)
-
-
 def _averaged(
     section: Section, prefix: str, name: str, title: str, x_name: str, y_name: str, curve: Callable[[Run], Any]
 ) -> Figure | None:
@@ -164,12 +129,3 @@ def _averaged(
 def _left(section: Section) -> str:
     more = len(section.runs) - LINES
     return f" The chart shows the {LINES} runs of the highest AUROC; the data hold all." if more > 0 else ""
-
-
-def _decades(ends: tuple[float, float]) -> Sequence[float]:
-    """Return round numbers between two ends, for a logarithmic axis."""
-    inside = [
-        [tick for power in range(-6, 7) for digit in digits if ends[0] <= (tick := digit * 10.0**power) <= ends[1]]
-        for digits in ((1, 2, 5), (1,))
-    ]
-    return next((found for found in inside if 0 < len(found) <= MOST_TICKS), [*ends])

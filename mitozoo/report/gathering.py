@@ -30,10 +30,18 @@ ABSENT: dict[str, Any] = {"by_negatives": [], "only_in_test": {}, "image_control
 
 @dataclass(frozen=True, eq=False)
 class TestedFit:
-    """One fit on its test cells: (m,) rows of the cell table, (m,) scores, and where a score is called positive."""
+    """One fit on its test cells.
+
+    Attributes:
+        place: its label fraction, fold and seed.
+        cell: (m,) rows of the run's cell table.
+        scores: (m,) of these cells.
+        threshold: from where on a score is called positive.
+    """
 
     __test__ = False  # no test case, whatever pytest thinks of its name
 
+    place: tuple[float, int, int]
     cell: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float64]
     threshold: float
@@ -165,6 +173,8 @@ def _fits(folder: Path, document: dict[str, Any], cells: pd.DataFrame) -> list[T
     )
     row_ids = [entry["row_id"] for entry in wanted]
     predictions = read_table(folder / PREDICTIONS, ("row_id", "cell_id", "score"), where=[("row_id", "in", row_ids)])
+    if not predictions["score"].between(0, 1).all():
+        raise VerificationError(f"{PREDICTIONS} holds scores that are no probabilities")
     place_of_test = ids.get_indexer(splits["cell_id"])
     place_of_score = ids.get_indexer(predictions["cell_id"])
     if (place_of_test < 0).any() or (place_of_score < 0).any():
@@ -181,7 +191,8 @@ def _fits(folder: Path, document: dict[str, Any], cells: pd.DataFrame) -> list[T
         found = by_cell[test]
         if not len(test) or np.isnan(found).any():
             raise VerificationError(f"{PREDICTIONS} lacks scores of row {entry['row_id']}")
-        fits.append(TestedFit(test.astype(np.int64), found, entry["threshold"]))
+        place = (fraction, entry["fold"], entry["seed"])
+        fits.append(TestedFit(place, test.astype(np.int64), found, entry["threshold"]))
     return fits
 
 

@@ -44,6 +44,11 @@ for (const table of document.querySelectorAll("table.sortable")) {
 for (const input of document.querySelectorAll("input[data-filters]")) {
   input.addEventListener("input", () => filter(input));
 }
+let unfolded = []; // for paper, and folded again after
 window.addEventListener("beforeprint", () => {
-  for (const details of document.querySelectorAll("details.run")) details.open = true;
+  unfolded = Array.from(document.querySelectorAll("details.run:not([open]), details.gallery:not([open])"));
+  for (const details of unfolded) details.open = true;
+});
+window.addEventListener("afterprint", () => {
+  for (const details of unfolded) details.open = false;
 });

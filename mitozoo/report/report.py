@@ -11,24 +11,23 @@ from mitozoo.errors import MitozooError
 from mitozoo.report.compared import METRIC, compared, over_datasets
 from mitozoo.report.differences import mean_ranks_figure
 from mitozoo.report.embedding_map import cached_embeddings, embedding_maps
+from mitozoo.report.figure_files import can_rasterise, write_figures
 from mitozoo.report.figures import section_figures
 from mitozoo.report.gathering import gather
-from mitozoo.report.page import Chapter, render, require_showable, section_title
+from mitozoo.report.page import Chapter, render, require_showable
 from mitozoo.report.pictures import galleries
+from mitozoo.report.statements import section_title
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from mitozoo.data.patches import PatchPlan
-    from mitozoo.report.figure import Figure
     from mitozoo.report.gathering import Run
 
     Windows = Callable[[Run], PatchPlan]
 
 PICTURED = 3  # runs of a section, those of the highest AUROC
-#: Written for whoever opens a figure as a file of its own.
-INK, PAPER = "#000000", '<rect width="100%" height="100%" fill="#ffffff"/>'
 
 
 def write_report(
@@ -40,7 +39,7 @@ def write_report(
         folders: of the runs; those on other cells, by another protocol or under other conditions stand apart.
         page: the file to write.
         windows: finds the windows of a run's cells again, for pictures; None: no pictures.
-        figures: a folder for every figure as SVG with its data as CSV, and as PNG where cairosvg is installed.
+        figures: a folder for every figure as SVG, its data as CSV, and as PNG where the extra `figures` is installed.
 
     Raises:
         MitozooError: a run is not what it must be.
@@ -62,13 +61,12 @@ def write_report(
         unfinished.write_text(render(chapters, across), encoding="utf-8")
     if figures is not None:
         for number, chapter in enumerate(chapters, 1):
-            _write_figures(
-                [*chapter.figures, *chapter.maps], figures / f"{number}-{_plain(section_title(chapter.section))}"
-            )
+            folder = figures / f"{number}-{_plain(section_title(chapter.section))}"
+            write_figures([*chapter.figures, *chapter.maps], folder)
         if across is not None and "refused" not in across:
-            _write_figures([mean_ranks_figure(across, METRIC)], figures)
-        if not _can_rasterise():
-            told.append("figures are SVG and CSV: for PNG too, install cairosvg")
+            write_figures([mean_ranks_figure(across, METRIC)], figures)
+        if not can_rasterise():
+            told.append("figures are SVG and CSV; for PNG too: pip install 'mitozoo[figures]'")
     return told
 
 
@@ -94,26 +92,6 @@ def _with_pictures(chapter: Chapter, prefix: str, windows: Windows | None, told:
     return replace(chapter, galleries=shown, maps=maps, no_pictures=without)
 
 
-def _write_figures(figures: Sequence[Figure], folder: Path) -> None:
-    for figure in figures:
-        drawn = figure.svg.replace("currentColor", INK).replace("</desc>", f"</desc>{PAPER}", 1)
-        with storage.write_whole(folder / f"{figure.name}.svg") as unfinished:
-            unfinished.write_text(drawn, encoding="utf-8")
-        with storage.write_whole(folder / f"{figure.name}.csv") as unfinished:
-            unfinished.write_text(figure.csv(), encoding="utf-8")
-        if _can_rasterise():
-            import cairosvg
-
-            with storage.write_whole(folder / f"{figure.name}.png") as unfinished:
-                unfinished.write_bytes(cairosvg.svg2png(bytestring=drawn.encode(), scale=2))
-
-
-def _can_rasterise() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("cairosvg") is not None
-
-
 def _plain(words: str) -> str:
-    """Return words as part of a file's name."""
+    """Return words as part of a folder's name."""
     return re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-.")[:80]

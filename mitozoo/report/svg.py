@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 #: Of Okabe and Ito's colours those that stand out by 3:1 from white and from black; dashes tell further lines apart.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "12 4")
+WIDTH, HEIGHT = 460.0, 330.0  # px, of a usual chart
+LINES = 8  # more in one chart cannot be told apart; the data hold all
 FONT = 12  # px
 CHARACTER = 6.6  # px, of the average character
+LEAST_SHARE = 0.7  # of its width, down to which a chart shrinks on a narrow screen before it scrolls
 
 
 @dataclass
@@ -129,6 +132,7 @@ class Drawing:
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:.0f} {self.height:.0f}" '
             f'width="{self.width:.0f}" height="{self.height:.0f}" role="img" '
+            f'style="max-width: 100%; height: auto; min-width: {LEAST_SHARE * self.width:.0f}px" '
             f'aria-labelledby="{name}-title {name}-desc" font-family="system-ui, sans-serif" font-size="{FONT}">'
             f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
             f"{''.join(self.parts)}</svg>"

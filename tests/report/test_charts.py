@@ -8,9 +8,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from mitozoo.report.differences import mean_ranks_figure
-from mitozoo.report.domain_map import _heat, _luminance
-from mitozoo.report.figures import pareto
+from mitozoo.report.domain_map import _heat, _luminance, domain_maps
 from mitozoo.report.gathering import Section
+from mitozoo.report.score_against_compute import pareto
 from mitozoo.report.svg import Drawing, style
 
 
@@ -51,6 +51,13 @@ def test_the_front_holds_whom_no_cheaper_one_reaches():
     assert figure.headers[1] == "GFLOPs a patch"
 
 
+def test_names_of_runs_that_lie_together_do_not():
+    figure = pareto(Section((run("one", 5, 0.8), run("other", 5, 0.8), run("third", 9, 0.6))), "s1")
+    words = {each.text: each for each in ET.fromstring(figure.svg).iterfind(".//{*}text")}
+    assert words["one"].get("x") == words["other"].get("x")
+    assert float(words["other"].get("y")) - float(words["one"].get("y")) == pytest.approx(12)
+
+
 def test_parameters_stand_in_where_fewer_runs_tell_their_work():
     figure = pareto(Section((run("one", 5, 0.8, 10_000_000), run("two", None, 0.7, 2_000_000))), "s1")
     assert figure.headers[1] == "million parameters"
@@ -73,3 +80,15 @@ def test_words_are_escaped():
     drawing = Drawing(10, 10, (0, 1), (0, 1))
     drawing.text(0, 0, "<script>&")
     assert ET.fromstring(drawing.finished("x", "<b>", '"&')).find("{*}text").text == "<script>&"
+
+
+def test_a_matrix_of_domains_names_what_was_trained_on_however_long_a_name_is():
+    long = "an-encoder-with-a-name-that-no-line-can-hold"
+    scores = {"mean": 0.7, "ci_low": 0.6, "ci_high": 0.8}
+    counts = {"domain": "scanner", "groups": 3, "cells": 9, "positive_cells": 3, "metrics": {"auroc": scores}}
+    apart = [counts | {"trained_on": one, "value": other} for one in ("Aperio CS2", "XR") for other in ("A", "B")]
+    [figure] = domain_maps(Section((SimpleNamespace(name=long, document={"by_domain": apart}),)), "s1")
+    words = [each.text for each in ET.fromstring(figure.svg).iterfind(".//{*}text")]
+    assert words[2] == "trained on Aperio CS2: an-encod..."
+    assert "trained on XR: an-encoder-with-..." in words
+    assert figure.rows[0] == [f"trained on Aperio CS2: {long}", "A", 3, 9, 3, 0.7, 0.6, 0.8]

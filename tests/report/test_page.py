@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click.testing
 import pytest
 from parsed_page import Page
+from PIL import Image
 
 from mitozoo.cli import main
 from mitozoo.engine.seen_again import see_again
@@ -148,7 +149,7 @@ def test_the_checklist_is_answered_from_the_record(page):
     assert said["ethics, funding and registration"][2] == "not applicable"
 
 
-def test_figures_are_drawings_with_their_data(made):
+def test_figures_are_drawings_with_their_data_and_pictures_of_them(made):
     folder = made[1] / "1-tiny-linear-probe-1"
     names = {file.name for file in folder.iterdir()}
     assert {"learning-curve.svg", "roc.csv", "precision-recall.svg", "calibration.csv", "differences.svg"} <= names
@@ -157,6 +158,9 @@ def test_figures_are_drawings_with_their_data(made):
         rows = list(csv.reader(file.with_suffix(".csv").open(newline="")))
         assert len(rows) > 1
         assert {len(row) for row in rows} == {len(rows[0])}
+        drawn = Image.open(file.with_suffix(".png")).convert("L")
+        assert drawn.size == tuple(2 * int(ET.parse(file).getroot().get(side)) for side in ("width", "height"))
+        assert drawn.getextrema() == (0, 255)
     curve = list(csv.reader((folder / "roc.csv").open(newline="")))
     assert curve[0] == ["false-positive rate", "steady", "shifted", "chance"]
     assert len(curve) == 102

@@ -1,0 +1,1 @@
+"""A static site of many results: a table for each dataset, protocol and condition, which are never mixed."""
