@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 #: What a stranger's file may hold and a terminal must not be told: each becomes a space.
-_CONTROL = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127, *range(128, 160), 8232, 8233), " ")
+_CONTROL = dict.fromkeys((*range(9), *range(11, 32), 127, *range(128, 160), 8232, 8233), " ")
+
+
+def printable(text: str) -> str:
+    """Return a text that moves no cursor, paints nothing and retitles no window: its control characters are spaces."""
+    return text.translate(_CONTROL)
 
 
 class MitozooError(Exception):
@@ -17,10 +22,10 @@ class MitozooError(Exception):
     exit_code = 2
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        message = message.translate(_CONTROL)
+        message = printable(message)
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = None if hint is None else printable(hint)
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
@@ -38,11 +43,15 @@ class PluginError(MitozooError):
     """A plugin failed while the user asked to be strict, or is the only owner of a name asked for."""
 
 
-class DataError(MitozooError):
-    """Label files, cell tables or their values are not what they must be."""
+class QuotingError(MitozooError):
+    """An error whose message quotes a file or a library: a line break in there is none in the sentence."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(" ".join(message.splitlines()), hint=hint)  # a line break in a file is none in the sentence
+        super().__init__(" ".join(message.splitlines()), hint=hint)
+
+
+class DataError(QuotingError):
+    """Label files, cell tables or their values are not what they must be."""
 
 
 class SlideError(DataError):
@@ -53,7 +62,7 @@ class SplitError(MitozooError):
     """The data cannot be divided as asked without a leak or an empty class."""
 
 
-class ModelError(MitozooError):
+class ModelError(QuotingError):
     """An encoder cannot be built, loaded or run as its spec declares."""
 
 
@@ -61,11 +70,11 @@ class ProtocolError(MitozooError):
     """A protocol or one of its parameters does not exist or does not fit."""
 
 
-class StorageError(MitozooError):
+class StorageError(QuotingError):
     """A cache or run folder cannot be read or written."""
 
 
-class DownloadError(MitozooError):
+class DownloadError(QuotingError):
     """A file cannot be fetched, is not the one that was published, or is an archive that must not be unpacked."""
 
     exit_code = 3

@@ -1,4 +1,4 @@
-"""What all fuzzed readers have in common: how many label files are mutated, how, and what may come of it."""
+"""What all fuzzed readers have in common: how many strangers' files are mutated, how, and what may come of it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from mitozoo.plugins.specs import DatasetSpec
 
-#: Mutated label files, of all readers together; `make fuzz` asks for 10,000.
+#: Mutated files, of all readers together; `make fuzz` asks for 10,000.
 FILES = int(os.environ.get("MITOZOO_FUZZED_FILES", "1040"))
-TESTS = 13  # how many tests share them
+TESTS = 23  # how many tests share them
 FUZZED = settings(
     max_examples=-(-FILES // TESTS), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

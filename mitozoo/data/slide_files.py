@@ -23,6 +23,8 @@ TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 TIFF_RESOLUTION = (282, 283)  # across and down, px per unit
 TIFF_UNIT = 296
 TIFF_TILE_WIDTH = 322
+MAX_TILE_PIXELS = 1 << 24  # of a slide's tile, which is decoded whole; real ones have 65,536 to 1 million
+SIDES = ("width", "height")
 MICRONS_PER_UNIT = {2: 25_400.0, 3: 10_000.0}  # inch and centimetre
 
 
@@ -40,6 +42,10 @@ class WholeSlide(Slide):
         properties = self._slide.properties
         background = properties.get(openslide.PROPERTY_NAME_BACKGROUND_COLOR, "ffffff")
         self._background = np.frombuffer(bytes.fromhex(background), dtype=np.uint8)
+        for level in range(self._slide.level_count):
+            width, height = (int(properties.get(f"openslide.level[{level}].tile-{side}", 0)) for side in SIDES)
+            if width * height > MAX_TILE_PIXELS:
+                raise SlideError(f"slide {path} has tiles of {width:,} x {height:,} px, each of which is decoded whole")
         mpp = [
             float(properties.get(name, "nan"))
             for name in (openslide.PROPERTY_NAME_MPP_X, openslide.PROPERTY_NAME_MPP_Y)
@@ -151,6 +157,16 @@ class PlainImage(Slide):
                 return np.asarray(image.convert("RGB"))
             white = Image.new("RGBA", image.size, "white")
             return np.asarray(Image.alpha_composite(white, image.convert("RGBA")).convert("RGB"))
+
+
+def whole_image(path: Path) -> Pixels:
+    """Return the pixels of an image without tiles, (height, width, 3) RGB.
+
+    Raises:
+        SlideError: it is no such image, cannot be decoded, or is too large to be decoded whole.
+    """
+    with decoding(path):
+        return PlainImage(path)._decode()
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from mitozoo.errors import ModelError
+from mitozoo.models.devices import autocast
 from mitozoo.models.loaders import build_network, load_network
 from mitozoo.models.preprocessing import normalise
 from mitozoo.models.requirements import require_packages
@@ -14,6 +15,9 @@ from mitozoo.plugins.sources import Source
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
 
     from mitozoo.plugins.specs import ModelSpec
 
@@ -54,6 +58,16 @@ class Encoder(torch.nn.Module):
         mean = features[:, prefix:].mean(dim=1)
         return mean if pooling == "mean" else torch.cat((features[:, 0], mean), dim=1)
 
+    def embed(self, patches: torch.Tensor, precision: str, device: str) -> npt.NDArray[np.float32]:
+        """Embed uint8 (n, size, size, 3) that lie on the device as float32 (n, embed_dim), without gradients."""
+        images = normalise(patches, self.spec.preprocessing)
+        with torch.inference_mode(), autocast(device, precision):
+            return self(images).float().cpu().numpy()
+
+    def parameter_count(self) -> int:
+        """Return how many parameters the network has."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
 
 def load_encoder(spec: ModelSpec, *, weights: Path | None = None) -> Encoder:
     """Load a spec's encoder on the CPU, in evaluation mode, and check it on one image.
@@ -76,10 +90,16 @@ def random_encoder(spec: ModelSpec, seed: int) -> Encoder:
     Raises:
         ModelError: the spec's network cannot be built apart from its weights.
     """
+    source = require_source(spec)
+    require_packages(spec)
+    return _checked(Encoder(spec, build_network(source, seed=seed), f"random-{seed}"))
+
+
+def require_source(spec: ModelSpec) -> Source:
+    """Return a spec's source. Raises `ModelError` where a load function makes network and weights in one."""
     if not isinstance(spec.load, Source):
         raise ModelError(f"model '{spec.name}' cannot be built without its weights")
-    require_packages(spec)
-    return _checked(Encoder(spec, build_network(spec.load, seed=seed), f"random-{seed}"))
+    return spec.load
 
 
 def _checked(encoder: Encoder) -> Encoder:

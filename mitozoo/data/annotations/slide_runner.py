@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from mitozoo.data.annotations.raw import RawCells, require_class_names
+from mitozoo.data.annotations.sqlite_file import reading, stored_columns
 from mitozoo.errors import DataError
 
 if TYPE_CHECKING:
     from mitozoo.plugins.formats import SlideRunnerDatabase
 
 SPOT = 1  # SlideRunner's annotation type of a single point; areas, polygons and circles are no cells
-LONGEST_TEXT = 1_000_000  # bytes; no honest file or class name is longer
 
 NEEDED = {
     "Slides": ("uid", "filename"),
@@ -38,15 +37,14 @@ def read(layout: SlideRunnerDatabase, path: Path) -> RawCells:
     """
     _require_at_rest(path)
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
-            database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_TEXT)
+        with reading(path) as database:
             known = _require_schema(database, path, bool(layout.voters), bool(layout.class_names))
             if layout.class_names:
                 classes = database.execute("SELECT uid, name FROM Classes")
                 require_class_names(layout.class_names, {_text(uid): _text(name) for uid, name in classes}, str(path))
             voters = _voters(layout, database, path)
             slides, annotations, points, votes = _tables(database, known)
-    except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
+    except (sqlite3.Error, UnicodeDecodeError, OverflowError, OSError) as error:
         raise DataError(f"{path} cannot be read as a SlideRunner database: {error}") from error
     spots = [(uid, slide, agreed) for uid, slide, kind, agreed in annotations if kind == SPOT]
     if not spots:
@@ -139,7 +137,7 @@ def _require_schema(
     for table, columns in (NEEDED | further).items():
         if table not in plain:
             raise DataError(f"{path} is no SlideRunner database: it has no table '{table}'")
-        known[table] = {row[1] for row in database.execute(f"PRAGMA table_info({table})")}
+        known[table] = stored_columns(database, table)
         if missing := [column for column in columns if column not in known[table]]:
             raise DataError(f"{path} is no SlideRunner database: its table '{table}' has no column '{missing[0]}'")
     return known

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 import pickle
+import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -75,13 +76,13 @@ def require_fit(name: str, *, missing: Iterable[str], surplus: Iterable[str], mi
 
 
 def _read(path: Path) -> Any:
-    import safetensors
     import safetensors.torch
 
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         # what training scripts keep beside their weights: classes that hold plain data, and do nothing when made
+        _require_no_bomb(path)
         with torch.serialization.safe_globals([argparse.Namespace, pathlib.PosixPath, *_numpy_scalars()]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -89,8 +90,23 @@ def _read(path: Path) -> Any:
             f"refused {path}: it is damaged, or holds more than tensors, and mitozoo runs no code from a weight file",
             hint="Ask its authors for safetensors, or for a plain state dict.",
         ) from error
-    except (safetensors.SafetensorError, RuntimeError, EOFError, OSError) as error:
-        raise ModelError(f"cannot read the weight file {path}: {error}") from error
+    except ModelError:
+        raise
+    except Exception as error:  # a damaged file may make its reader raise anything
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ModelError(f"cannot read the weight file {path}: {reason}") from error
+
+
+def _require_no_bomb(path: Path) -> None:
+    """Refuse an archive that is more than it weighs: torch stores tensors as they are, each in its own place."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members) or (
+        sum(member.file_size for member in members) > path.stat().st_size
+    ):
+        raise ModelError(f"refused {path}: it unpacks to more than its size, which no file that torch writes does")
 
 
 def _numpy_scalars() -> list[Any]:

@@ -141,7 +141,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     """Read a configuration; weights are held in fp32 whatever it says, since precision is the spec's affair."""
     try:
         stated = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"cannot read the configuration {path}: {error}") from error
     if not isinstance(stated, dict):
         raise ModelError(f"cannot read the configuration {path}: it holds no object")
