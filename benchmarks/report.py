@@ -91,7 +91,7 @@ def simulated(root: Path, models: int, seeds: int, cells: int, slides: int) -> l
 
 def documented(columns, folds, rows, table):
     """Return the document of one made-up run, whose identity is filled in later."""
-    stated = {"voters": 0, "independent_votes": False, "region_mm2": None}
+    stated = {"voters": 0, "independent_votes": False, "region_mm2": None, "positive_class": "mitotic figure"}
     classes = {
         side: {"name": name, "cells": int((table["label"] == value).sum())}
         for side, name, value in (("positive", "mitotic figure", 1), ("negative", "look-alike", 0))
@@ -103,7 +103,7 @@ def documented(columns, folds, rows, table):
         "dataset": stated | {
             "name": "made-up", "plugin": None, "version": None, "fingerprint": nothing, "cells": len(table),
             "groups": table["group"].nunique(), "group_level": "slide", "classes": classes,
-            "positive_class": "mitotic figure", "cells_sha256": nothing, "negatives": "hard", "synthetic": True,
+            "cells_sha256": nothing, "negatives": "hard", "synthetic": True,
             "domains": ["scanner"],
         },
         "protocol": {"name": "linear-probe", "version": 1, "hash": nothing, "parameters": PARAMETERS},

@@ -21,9 +21,9 @@ def domain_maps(section: Section, prefix: str) -> list[Figure]:
     found: dict[str, dict[str, dict[str, dict[str, Any]]]] = {}
     for run in section.runs:
         for entry in run.document["by_domain"]:
-            # The domain first: of a long line only the end is cut.
-            trained = f"trained on {entry['trained_on']}: {run.name}" if entry["trained_on"] else run.name
-            found.setdefault(entry["domain"], {}).setdefault(trained, {})[entry["value"]] = entry
+            origin = entry["trained_on"].removeprefix(f"{entry['domain']}=")
+            line = f"trained on {origin}: {run.name}" if origin else run.name  # of a long line only the end is cut
+            found.setdefault(entry["domain"], {}).setdefault(line, {})[entry["value"]] = entry
     return [_domain_map(domain, lines, f"{prefix}-domain-{n}", n) for n, (domain, lines) in enumerate(found.items())]
 
 

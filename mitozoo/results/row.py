@@ -125,7 +125,7 @@ def read_row(path: Path) -> ResultRow:
         with safe_open(path, framework="numpy") as file:
             facts = json.loads(file.metadata()["row"])
             arrays = {name: file.get_tensor(name) for name in file.keys() if not name.startswith("fitted.")}  # noqa: SIM118
-    except (OSError, SafetensorError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StorageError(
             f"{path} is damaged: {error}", hint="Delete that file and run the same command again."
         ) from error

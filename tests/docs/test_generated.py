@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tomllib
@@ -94,12 +95,13 @@ def test_what_is_not_here_is_no_model(rendered):
 def test_every_plugin_is_in_one_extra_and_a_source_of_the_workspace(rendered):
     project = tomllib.loads(rendered["pyproject.toml"])
     extras = project["project"]["optional-dependencies"]
-    assert sorted(extras["foundation"] + extras["baselines"] + extras["datasets"]) == PLUGINS
+    assert sorted(extras["foundation"] + extras["baselines"] + extras["datasets"] + extras["trackers"]) == PLUGINS
     assert extras["all"] == ["mitozoo[foundation,baselines,datasets]"]
     assert project["tool"]["uv"]["sources"] == {name: {"workspace": True} for name in ["mitozoo", *PLUGINS]}
     assert "mitozoo-plugin-uni" in extras["foundation"]
     assert {"mitozoo-plugin-imagenet", "mitozoo-plugin-controls"} <= set(extras["baselines"])
     assert {"mitozoo-plugin-demo", "mitozoo-plugin-ami-br"} <= set(extras["datasets"])
+    assert extras["trackers"] == [f"mitozoo-plugin-{name}" for name in ("mlflow", "tensorboard", "wandb")]
 
 
 def test_every_parameter_of_every_protocol_is_explained(rendered):
@@ -115,6 +117,15 @@ def test_every_command_and_dataset_is_described(rendered):
     assert {f"## mitozoo {command}" for command in COMMANDS} <= set(rendered["cli.md"].splitlines())
     datasets = {f"## {one.spec.name}" for one in load_registry().datasets if one.plugin in PLUGINS}
     assert datasets <= set(rendered["datasets.md"].splitlines())
+
+
+def test_schemas_are_published_as_they_are_kept(rendered):
+    from mitozoo.results.schema import schema
+
+    published = {name: json.loads(text) for name, text in rendered.items() if name.endswith(".schema.json")}
+    assert published["result.schema.json"] == schema()
+    assert published["submission.schema.json"]["title"] == "mitozoo-submission/1"
+    assert published["verdict.schema.json"]["title"] == "mitozoo-verdict/1"
 
 
 def test_pages_name_no_machine_and_no_absolute_link(rendered):

@@ -86,7 +86,9 @@ def test_a_matrix_of_domains_names_what_was_trained_on_however_long_a_name_is():
     long = "an-encoder-with-a-name-that-no-line-can-hold"
     scores = {"mean": 0.7, "ci_low": 0.6, "ci_high": 0.8}
     counts = {"domain": "scanner", "groups": 3, "cells": 9, "positive_cells": 3, "metrics": {"auroc": scores}}
-    apart = [counts | {"trained_on": one, "value": other} for one in ("Aperio CS2", "XR") for other in ("A", "B")]
+    apart = [
+        counts | {"trained_on": one, "value": other} for one in ("scanner=Aperio CS2", "XR") for other in ("A", "B")
+    ]
     [figure] = domain_maps(Section((SimpleNamespace(name=long, document={"by_domain": apart}),)), "s1")
     words = [each.text for each in ET.fromstring(figure.svg).iterfind(".//{*}text")]
     assert words[2] == "trained on Aperio CS2: an-encod..."
