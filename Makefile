@@ -1,5 +1,5 @@
 # Each target sets itself up: a fresh clone needs `make demo` or `make test`, and nothing before it.
-.PHONY: setup demo test fuzz lint constraints bench docs clean
+.PHONY: setup demo test fuzz faults audit-dependencies forge lint constraints bench docs clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -28,8 +28,18 @@ demo: setup ## the main job on the embedded dataset, a short end-to-end training
 test: setup ## on every core; each process keeps to one, and a module's tests stay together
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
-fuzz: setup ## 10,000 mutated label files, of all readers together; `make test` reads 1,000
-	MITOZOO_FUZZED_FILES=10000 $(BIN)/python -m pytest -p no:randomly -k "or_refused" tests/data tests/plugins_in_repo/test_datasets.py
+fuzz: setup ## 10,000 mutated files of strangers, of all readers together; `make test` reads 1,000
+	MITOZOO_FUZZED_FILES=10000 $(BIN)/python -m pytest -p no:randomly -k "or_refused" \
+		tests/data tests/security tests/plugins_in_repo/test_datasets.py
+
+faults: setup ## a plan killed 100 times at random moments, and 100 nodes of Ray; `make test` has a few
+	MITOZOO_KILLS=100 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s -p no:randomly -k "killed_drivers or loses_one" tests/plan
+
+audit-dependencies: | $(UV) ## what vulnerability services know of constraints.txt; exit code 3 where they cannot be asked
+	$(PYTHON) .ci/audit_dependencies.py $(UV)
+
+forge: setup ## 500 forged submissions, every one of which must be found; `make test` tries 100
+	MITOZOO_FORGERIES=500 $(BIN)/python -m pytest -p no:randomly tests/submission/test_forgeries.py
 
 lint: setup
 	$(BIN)/ruff check .

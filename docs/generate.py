@@ -1,4 +1,4 @@
-"""Write what follows from the plugins, the protocols and the commands: four pages, and the extras in pyproject.toml."""
+"""Write what follows from plugins, protocols and commands: four pages, three schemas, the extras in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from generated_pages import cli_page, datasets_page, models_page, protocols_page
+from generated_pages import cli_page, datasets_page, models_page, protocols_page, schemas
 from plugin_families import families
 
 from mitozoo.storage import write_whole
@@ -29,6 +29,7 @@ def project_file(plugins: Sequence[Family], text: str) -> str:
         for extra in ("foundation", "baselines", "datasets")
     }
     lists["all"] = [f"mitozoo[{','.join(lists)}]"]
+    lists["trackers"] = [plugin.distribution for plugin in plugins if plugin.extra == "trackers"]  # for those who track
     extras = "".join(_toml_list(key, items) for key, items in lists.items())
     sources = "".join(f"{plugin.distribution} = {{ workspace = true }}\n" for plugin in plugins)
     return _between_markers(_between_markers(text, "extras", extras), "sources", sources)
@@ -54,6 +55,7 @@ def render() -> dict[Path, str]:
         ROOT / "docs" / "datasets.md": GENERATED + datasets_page(plugins),
         ROOT / "docs" / "protocols.md": GENERATED + protocols_page(),
         ROOT / "docs" / "cli.md": GENERATED + cli_page(),
+        **{ROOT / "docs" / f"{name}.schema.json": text for name, text in schemas().items()},
         project: project_file(plugins, project.read_text(encoding="utf-8")),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from mitozoo.cli import main as mitozoo
 from mitozoo.download.folder import published_bytes, sources
 from mitozoo.plugins.formats import MppByDomain, SlideNames
 from mitozoo.protocols.presets import PRESETS
+from mitozoo.results.schema import schema
+from mitozoo.submission.schemas import submission_schema, verdict_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -149,6 +152,8 @@ def _dataset_rows(spec: DatasetSpec) -> Iterator[tuple[str, str]]:
         yield "shared cases are known with", ", ".join(one.dataset for one in spec.crosswalks)
     votes = f"{spec.voters} a cell, at most" if spec.voters else "none" if spec.voters == 0 else "not told"
     yield "single votes in its files", votes + (", independent of each other" if spec.independent_votes else "")
+    known = ", ".join(f"`--negatives {one}`" for one in spec.table_sha256)
+    yield "labels of submissions", f"checked by the sha256 of the table: {known}" if known else "no sha256 known"
     yield "synthetic", "yes: no number on it says anything about tissue" if spec.synthetic else "no"
     yield "files", _download(spec)
     if spec.by_hand:
@@ -195,6 +200,12 @@ def _meanings(protocol: type[Protocol]) -> dict[str, str]:
             name, _, meaning = entry.strip().partition(": ")
             meanings[name] = " ".join(meaning.split())
     return meanings
+
+
+def schemas() -> dict[str, str]:
+    """Return the JSON schemas of a result, a submission and a verdict, by the name of their page."""
+    definitions = {"result": schema(), "submission": submission_schema(), "verdict": verdict_schema()}
+    return {name: json.dumps(definition, indent=2) + "\n" for name, definition in definitions.items()}
 
 
 def cli_page() -> str:

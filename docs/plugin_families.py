@@ -14,6 +14,7 @@ from mitozoo.plugins.registry import load_registry
 
 if TYPE_CHECKING:
     from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+    from mitozoo.plugins.trackers import TrackerSpec
 
 PLUGINS = Path(__file__).resolve().parent.parent / "plugins"
 #: Collections of natural images. Who saw nothing else is a baseline that every pathology encoder should beat.
@@ -28,10 +29,13 @@ class Family:
     description: str
     models: tuple[ModelSpec, ...]
     datasets: tuple[DatasetSpec, ...]
+    trackers: tuple[TrackerSpec, ...] = ()
 
     @property
     def extra(self) -> str:
         """The extra of mitozoo that installs it."""
+        if self.trackers:
+            return "trackers"
         if self.datasets and not self.models:
             return "datasets"
         if self.models and all(spec.controls_only or _saw_only_natural_images(spec) for spec in self.models):
@@ -53,7 +57,8 @@ def families() -> list[Family]:
             )
         models = tuple(one.spec for one in registry.models if one.plugin == name)
         datasets = tuple(one.spec for one in registry.datasets if one.plugin == name)
-        found.append(Family(name, re.sub(r",? for mitozoo\b", "", project["description"]), models, datasets))
+        trackers = tuple(one.spec for one in registry.trackers if one.plugin == name)
+        found.append(Family(name, re.sub(r",? for mitozoo\b", "", project["description"]), models, datasets, trackers))
     return found
 
 

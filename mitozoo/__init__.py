@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mitozoo.plugins.remote_files import RemoteFile, RemoteFolder
     from mitozoo.plugins.sources import Checkpoint, OpenClipHub, PackagedWeights, TimmHub, TransformersHub
     from mitozoo.plugins.specs import DatasetSpec, ModelSpec, Preprocessing
+    from mitozoo.plugins.trackers import TrackedRun, Tracker, TrackerSpec
 
     __version__: str
 
@@ -48,6 +49,9 @@ __all__ = [
     "SlideRunnerDatabase",
     "SlideTable",
     "TimmHub",
+    "TrackedRun",
+    "Tracker",
+    "TrackerSpec",
     "TransformersHub",
     "evaluate",
     "hookimpl",
@@ -61,6 +65,9 @@ _HOMES = {
     "PatchFolder": "mitozoo.plugins.formats",
     "QuPathGeoJson": "mitozoo.plugins.formats",
     "SlideTable": "mitozoo.plugins.formats",
+    "TrackedRun": "mitozoo.plugins.trackers",
+    "Tracker": "mitozoo.plugins.trackers",
+    "TrackerSpec": "mitozoo.plugins.trackers",
     "Crosswalk": "mitozoo.plugins.lineage",
     "DataError": "mitozoo.errors",
     "DatasetSpec": "mitozoo.plugins.specs",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 #: Command -> where it is written, and its line in `mitozoo --help`.
 COMMANDS = {
     "eval": ("mitozoo.cli.evaluate:evaluate", "Measure how well an encoder tells mitotic figures apart."),
+    "plan": ("mitozoo.cli.plan:plan", "Run a grid of runs, here or on a Ray cluster."),
     "embed": ("mitozoo.cli.embed:embed", "Write an encoder's embeddings of a dataset to a file."),
     "models": ("mitozoo.cli.lists:models", "List the models that installed plugins offer."),
     "datasets": ("mitozoo.cli.lists:datasets", "List the datasets that installed plugins offer."),
@@ -27,9 +28,14 @@ COMMANDS = {
     "describe": ("mitozoo.cli.describe:describe", "Count what a dataset holds, and say what is missing."),
     "audit": ("mitozoo.cli.audit:audit", "Look for leaks, duplicates and conflicting labels in a dataset."),
     "compare": ("mitozoo.cli.compare:compare", "Compare runs on the cells that all of them tested."),
-    "report": ("mitozoo.cli.report:report", "Write one page about runs: scores, curves, controls and pictures."),
+    "report": ("mitozoo.cli.report:report", "Write one page about runs: scores, curves, controls, pictures."),
+    "export": ("mitozoo.cli.export:export", "Write predictions for QuPath, SlideRunner and others."),
+    "card": ("mitozoo.cli.card:card", "Write a run for a model card, with BibTeX of what it used."),
+    "leaderboard": ("mitozoo.cli.leaderboard:leaderboard", "Build a static site of many results, and look at it."),
     "verify": ("mitozoo.cli.runs:verify", "Recompute a run's numbers from its files."),
-    "check": ("mitozoo.cli.check:check", "Check that a model keeps the contract and does what it declares."),
+    "submission": ("mitozoo.cli.submission:submission", "Make a submission of a run, or check one."),
+    "reproduce": ("mitozoo.cli.reproduce:reproduce", "Repeat published values, and say how far off they are."),
+    "check": ("mitozoo.cli.check:check", "Check that a model keeps the contract and what it declares."),
     "bench": ("mitozoo.cli.bench:bench", "Measure how fast a model embeds here, and where the time goes."),
     "cache": ("mitozoo.cli.cache:cache", "List, prune or verify the caches."),
     "doctor": ("mitozoo.cli.doctor:doctor", "Check this machine, and which gated models it can reach."),
@@ -77,22 +83,32 @@ class LazyCommands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; tell its errors in a line or two, with the exit code that they deserve."""
         try:
+            outcome = self._run(ctx)
+        except (click.ClickException, click.exceptions.Exit) as leaving:
+            _tell_the_end(leaving.exit_code, leaving if isinstance(leaving, click.ClickException) else None)
+            raise
+        _tell_the_end(0)
+        return outcome
+
+    def _run(self, ctx: click.Context) -> object:
+        try:
             outcome: object = super().invoke(ctx)
             sys.stdout.flush()  # so that a closed pipe shows here, not while Python exits
         except MitozooError as error:
-            _leave(ctx, error.exit_code, f"Error: {error.message}", error.hint)
-        except (KeyboardInterrupt, click.Abort):
-            _leave(ctx, INTERRUPTED, "\nInterrupted.")
+            _leave(error.exit_code, f"Error: {error.message}", error.hint, error=error)
+        except (KeyboardInterrupt, click.Abort) as error:
+            _leave(INTERRUPTED, "\nInterrupted.", error=error)
         except BrokenPipeError:
             os.dup2(
                 os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
             )  # nobody reads: whatever is left goes nowhere
-            ctx.exit(BROKEN_PIPE)
+            raise click.exceptions.Exit(BROKEN_PIPE) from None
         except (click.ClickException, click.exceptions.Exit):
             raise
         except Exception as error:  # noqa: BLE001 (a bug: its traceback is for those who ask for it)
             line = f"Error: this is a bug in mitozoo or a plugin: {type(error).__name__}: {error}"
-            _leave(ctx, BUG, line, "To see where it happened, run it again with MITOZOO_TRACEBACK=1 in front.")
+            hint = "To see where it happened, run it again with MITOZOO_TRACEBACK=1 in front."
+            _leave(BUG, line, hint, error=error)
         return outcome
 
 
@@ -105,15 +121,27 @@ def _nobody_reads() -> bool:
     return bool(stdout.poll(0))
 
 
-def _leave(ctx: click.Context, code: int, *lines: str | None) -> NoReturn:
-    """Write to stderr what went wrong, and exit. `MITOZOO_TRACEBACK` adds where."""
+def _leave(code: int, *lines: str | None, error: BaseException) -> NoReturn:
+    """Write to stderr what went wrong, without any secret, and exit. `MITOZOO_TRACEBACK` adds where."""
+    from mitozoo.redaction import redact
+
     if os.environ.get("MITOZOO_TRACEBACK", "0") not in ("", "0"):
         import traceback
 
-        traceback.print_exc()
+        click.echo(redact(traceback.format_exc()), err=True, nl=False)
     for line in filter(None, lines):
-        click.echo(line, err=True)
-    ctx.exit(code)
+        click.echo(redact(line), err=True)
+    if log := sys.modules.get("mitozoo.engine.log"):
+        log.tell_failure(error)
+    raise click.exceptions.Exit(code)  # ctx.exit would close the log before its last line
+
+
+def _tell_the_end(code: int, error: click.ClickException | None = None) -> None:
+    """Have the log end with the exit code, where one is kept: only then was its module imported."""
+    if log := sys.modules.get("mitozoo.engine.log"):
+        if error is not None:
+            log.tell_failure(error)
+        log.tell("end", f"exit code {code}", exit_code=code)
 
 
 @click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mitozoo.cli.findings import A_CHECK_FAILED
-from mitozoo.cli.options import group_option, json_option
+from mitozoo.cli.options import group_option, json_option, log_options
 
 if TYPE_CHECKING:
     from mitozoo.engine.audit import DatasetAudit
@@ -36,6 +36,7 @@ SHOWN = 2  # examples in the table
     "--picture", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png",
     help="Write a contact sheet of the examples there; it shows the dataset's own pixels.",
 )  # fmt: skip
+@log_options
 @json_option
 def audit(*, name: str, picture: Path | None, as_json: bool, **asked: Any) -> None:
     """Look for leaks, duplicates, conflicting labels and padding in dataset NAME; its images need not be there.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mitozoo.cli.options import MODEL_HELP, device_options, json_option, weight_options
+from mitozoo.cli.options import MODEL_HELP, device_options, json_option, log_options, weight_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--against", type=click.Path(path_type=Path), metavar="FILE", help="What --json printed earlier: show the ratios."
 )
+@log_options
 @json_option
 def bench(*, against: Path | None, compiled: bool, as_json: bool, **asked: Any) -> None:
     """Measure patches a second, memory and FLOP utilisation, in all and by stage.

@@ -30,6 +30,7 @@ def cache(context: click.Context, *, as_json: bool) -> None:
         return
     from mitozoo.cli.tables import print_json
     from mitozoo.embeddings.caches import list_caches
+    from mitozoo.shared import shared_cache
 
     entries = list_caches()
     if as_json:
@@ -38,6 +39,10 @@ def cache(context: click.Context, *, as_json: bool) -> None:
     _show(entries)
     total = sum(entry.bytes for entry in entries)
     click.echo(f"{_size(total)} in {len(entries)} folders", err=True)
+    if (shared := shared_cache()) is not None:
+        click.echo(
+            f"embeddings are shared with other machines in {shared.place}; nothing there is ever removed", err=True
+        )
 
 
 @cache.command()
@@ -50,7 +55,7 @@ def cache(context: click.Context, *, as_json: bool) -> None:
 def prune(
     *, older_than: float | None, model: str | None, dataset: str | None, to_size: str | None, dry_run: bool, yes: bool
 ) -> None:
-    """Remove embeddings and patches that can be computed again; never datasets, nor what a live process holds."""
+    """Remove embeddings and patches, which can be computed again; nothing else, nor what a live process holds."""
     from mitozoo.embeddings import caches
 
     if (older_than, model, dataset, to_size) == (None,) * 4:
@@ -62,7 +67,7 @@ def prune(
     chosen = caches.choose(entries, days=older_than, model=model, dataset=dataset, to_bytes=size)
     _show(chosen)
     for entry in entries:
-        if entry.held and entry.kind != "dataset":
+        if entry.held and entry.kind in caches.COMPUTED:
             click.echo(f"kept {entry.name}: a live process holds it", err=True)
     if dry_run:
         click.echo(f"{_size(sum(entry.bytes for entry in chosen))} would be freed", err=True)
@@ -77,7 +82,7 @@ def prune(
 @cache.command()
 def verify() -> None:
     """Read all cached embeddings and patches, and name the files whose content is not what was written."""
-    from mitozoo.embeddings.caches import damaged, list_caches
+    from mitozoo.embeddings.caches import COMPUTED, damaged, list_caches
 
     entries = list_caches()
     found = damaged(entries)
@@ -86,7 +91,7 @@ def verify() -> None:
     if found:
         click.echo("What is damaged is never used: it is computed again when it is needed.", err=True)
         sys.exit(DAMAGED)
-    click.echo(f"ok  {_size(sum(entry.bytes for entry in entries if entry.kind != 'dataset'))} read")
+    click.echo(f"ok  {_size(sum(entry.bytes for entry in entries if entry.kind in COMPUTED))} read")
 
 
 def _show(entries: Sequence[CacheEntry]) -> None:

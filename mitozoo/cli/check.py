@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mitozoo.cli.findings import show_report
-from mitozoo.cli.options import json_option, weight_options
+from mitozoo.cli.options import json_option, log_options, weight_options
 from mitozoo.errors import MitozooError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ KINDS = ("model", "dataset")
 @weight_options
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="The folder of the dataset's files.")
 @click.option("--kind", type=click.Choice(KINDS), help="Where both a model and a dataset bear the name.")
+@log_options
 @json_option
 def check(
     *, name: str, offline: bool, weights: Path | None, data: Path | None, kind: str | None, as_json: bool

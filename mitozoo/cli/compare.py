@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @runs_option
 @json_option
-def compare(*, runs: Sequence[str], metric: str, figure: Path | None, out: Path, as_json: bool) -> None:
+def compare(*, runs: Sequence[str], metric: str, figure: Path | None, out: Path | str, as_json: bool) -> None:
     """Compare runs on the cells that all of them tested, with 95 % intervals over groups.
 
     Of two runs every metric is shown, first minus second; of more, each pair by one metric, p corrected for the number

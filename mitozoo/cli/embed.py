@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mitozoo.cli.options import MODEL_HELP, dataset_options, device_options, weight_options
+from mitozoo.cli.options import MODEL_HELP, dataset_options, device_options, log_options, weight_options
 
 
 @click.command()
@@ -20,6 +20,7 @@ from mitozoo.cli.options import MODEL_HELP, dataset_options, device_options, wei
     "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE",
     help="A .safetensors or .parquet file with cell_id, vector and provenance.",
 )  # fmt: skip
+@log_options
 def embed(*, model: str, dataset: str, output: Path, **asked: Any) -> None:
     """Write an encoder's embeddings of a dataset to a file."""
     from mitozoo.engine.request import Request

@@ -15,14 +15,16 @@ from mitozoo.cli.options import (
     device_options,
     group_option,
     json_option,
+    log_options,
     names_of_models,
     runs_option,
     weight_options,
 )
-from mitozoo.errors import MitozooError, ProtocolError
+from mitozoo.errors import MitozooError, ProtocolError, printable
 
 if TYPE_CHECKING:
     from mitozoo.cli.progress import Bars
+    from mitozoo.engine.progress import Listener
     from mitozoo.results.result import Result
 
 WIDTH_OF_A_COLUMN = 30  # where no terminal says how wide it is
@@ -57,10 +59,16 @@ WIDTH_OF_A_COLUMN = 30  # where no terminal says how wide it is
 @axis_options
 @device_options
 @runs_option
+@click.option(
+    "--track", "trackers", multiple=True, metavar="NAME[:PLACE]",
+    help="Also write the run up in a tracker that a plugin offers, such as mlflow, tensorboard or wandb.",
+)  # fmt: skip
+@log_options
 @json_option
 def evaluate(
     *,
     as_json: bool,
+    trackers: tuple[str, ...],
     models: tuple[str, ...],
     settings: tuple[str, ...],
     fractions: str,
@@ -69,7 +77,8 @@ def evaluate(
 ) -> None:
     """Measure how well an encoder tells mitotic figures apart, and whether to trust the number.
 
-    The result is kept in a run folder; the same command again computes only what is missing.
+    The result is kept in a run folder; the same command again computes only what is missing. Of several runs one that
+    fails does not keep the others from being computed; then the exit code is 3.
     """
     from mitozoo.engine.request import Request
 
@@ -83,17 +92,35 @@ def evaluate(
         for model in models or (None,):
             Request(model=model, **run_asked).require_known_names()  # before anything that takes long to import
 
+    from mitozoo.cli.events import leave_with_failures
     from mitozoo.cli.progress import Bars
     from mitozoo.engine.several import evaluate_several
 
+    failures: list[tuple[str, Exception]] = []
+    listeners = _listeners(trackers)
+    several: dict[str, Any] = {"progress": lambda: Bars(*listeners)}
+    of = len(runs) * max(1, len(models))
+    if of > 1:  # else the error speaks for itself
+        several["on_failure"] = lambda name, error: failures.append((name, error))
     for run_asked in runs:
-        for result in evaluate_several(models or (None,), progress=Bars, **run_asked):
+        for result in evaluate_several(models or (None,), **several, **run_asked):
             if as_json:
                 from mitozoo.results.run_folder import dump
 
                 click.echo(dump(result.document), nl=False)
             else:
                 show(result, Bars())
+    leave_with_failures(failures, of, "runs")
+
+
+def _listeners(trackers: tuple[str, ...]) -> tuple[Listener, ...]:
+    """Return who hears of each run beside the person at the screen."""
+    if not trackers:
+        return ()
+    from mitozoo.cli.progress import Bars
+    from mitozoo.engine.tracking import Tracking
+
+    return (Tracking(trackers, Bars().note),)
 
 
 def show(result: Result, bars: Bars) -> None:
@@ -101,15 +128,15 @@ def show(result: Result, bars: Bars) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    bars.console.print(result.title(), style="bold", markup=False, soft_wrap=True)
+    bars.console.print(printable(result.title()), style="bold", markup=False, soft_wrap=True)
     for title, headers, rows in (("", *result.table()), *result.tables()):
         table = Table(*headers, title=title or None, title_justify="left")
         for row in rows:
-            table.add_row(*map(Text, row))
+            table.add_row(*(Text(printable(cell)) for cell in row))
         bars.console.print(table, width=None if bars.console.is_terminal else WIDTH_OF_A_COLUMN * len(headers))
     for line in result.remarks():
         loud = line.startswith(("DOES NOT BEAT", "THIS SPLIT LEAKS"))
-        bars.console.print(line, style="bold red" if loud else None, markup=False, soft_wrap=True)
+        bars.console.print(printable(line), style="bold red" if loud else None, markup=False, soft_wrap=True)
     bars.note(f"kept in {result.folder}; check it with: mitozoo verify {result.folder}")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mitozoo.cli.options import json_option
+from mitozoo.cli.options import json_option, log_options
 from mitozoo.errors import MitozooError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ NOTHING_WAS_FETCHED = 1
     metavar="N",
     help="How many files at once.",
 )
+@log_options
 @json_option
 def fetch(
     *, name: str, data: Path | None, dry_run: bool, labels_only: bool, yes: bool, jobs: int, as_json: bool

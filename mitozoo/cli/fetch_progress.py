@@ -17,6 +17,8 @@ from rich.progress import (
 )
 
 from mitozoo.download.fetch import Listener
+from mitozoo.engine.log import tell, tell_failure
+from mitozoo.redaction import redact
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +77,8 @@ class FetchBars(Listener, contextlib.AbstractContextManager["FetchBars"]):
 
     def note(self, text: str) -> None:
         """Print a line."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        tell("note", text)
+        self.console.print(redact(text), markup=False, soft_wrap=True)
 
     def waiting(self, folder: Path) -> None:
         """Say why nothing moves."""
@@ -87,13 +90,15 @@ class FetchBars(Listener, contextlib.AbstractContextManager["FetchBars"]):
 
     def done(self, file: RemoteFile) -> None:
         """Count a file."""
+        tell("file", f"{file.path} fetched", file=file.path)
         with self._guard:
             self._done += 1
             self._bytes.update(self._task, files=f"{self._done}/{self._of} files")
             if not self.console.is_terminal:
-                self.note(f"{self._done}/{self._of}  {file.path}")
+                self.console.print(f"{self._done}/{self._of}  {file.path}", markup=False, soft_wrap=True)
 
     def failed(self, file: RemoteFile, error: MitozooError) -> None:
         """Tell of a file that did not come."""
+        tell_failure(error, file=file.path)
         with self._guard:
-            self.note(f"FAILED  {file.path}: {error.message}")
+            self.console.print(redact(f"FAILED  {file.path}: {error.message}"), markup=False, soft_wrap=True)

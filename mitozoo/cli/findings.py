@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mitozoo.errors import printable
+
 if TYPE_CHECKING:
     from mitozoo.engine.findings import Report
 
@@ -21,6 +23,6 @@ def show_report(report: Report, *, as_json: bool) -> None:
         print_json(report.to_json())
     else:
         for status, text in report.lines():
-            click.echo(f"{click.style(status, fg=COLOURS[status])}  {text}")
+            click.echo(f"{click.style(status, fg=COLOURS[status])}  {printable(text)}")
         click.echo(report.summary(), err=True)
     click.get_current_context().exit(0 if report.passed else A_CHECK_FAILED)

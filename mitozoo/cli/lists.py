@@ -113,7 +113,7 @@ def _dataset_line(dataset: Registered[DatasetSpec]) -> tuple[str, ...]:
 
 
 def _plugin_line(row: PluginRow) -> tuple[str, ...]:
-    counts = {"model": len(row.models), "dataset": len(row.datasets)}
+    counts = {"model": len(row.models), "dataset": len(row.datasets), "tracker": len(row.trackers)}
     offers = ", ".join(f"{count} {kind}{'s' * (count != 1)}" for kind, count in counts.items() if count)
     failed = f"{row.stage}: " if row.status == "broken" else ""
     remarks = "; ".join(filter(None, (f"{failed}{row.reason}", *row.notes)))

@@ -137,14 +137,49 @@ device_options = _together(
     click.option("--batch-size", type=int, metavar="N", help="Cells at once; the default depends on the device."),
 )  # fmt: skip
 
+
+def _folder_or_url(context: click.Context, parameter: click.Parameter, place: str) -> Path | str:  # noqa: ARG001
+    """Return a path, or a URL as it is: a path would lose one of its slashes."""
+    from mitozoo.shared import is_url
+
+    return place if is_url(place) else Path(place)
+
+
 runs_option = click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, metavar="DIR",
-    help="Folder of the runs.",
+    "--out", callback=_folder_or_url, default="runs", show_default=True, metavar="DIR",
+    help="Folder of the runs, or a URL that machines share, such as s3://bucket/runs.",
 )  # fmt: skip
 
 group_option = click.option(
     "--group", type=click.Choice(["image"]), callback=lambda context, parameter, value: value or "",
     help="Let the images of a case lie on both sides of the split; the result is marked 'not independent'.",
+)  # fmt: skip
+
+
+def _keep_log(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:  # noqa: ARG001
+    if path is not None:
+        from mitozoo.cli.events import keep_log
+
+        keep_log(context, path)
+
+
+def _count_for_prometheus(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:  # noqa: ARG001
+    if path is not None:
+        from mitozoo.cli.events import count_for_prometheus
+
+        count_for_prometheus(context, path)
+
+
+log_options = _together(
+    click.option(
+        "--log", type=click.Path(path_type=Path, dir_okay=False), envvar="MITOZOO_LOG", metavar="FILE",
+        expose_value=False, callback=_keep_log, help="Append what happens to FILE, one JSON object a line.",
+    ),
+    click.option(
+        "--prometheus", type=click.Path(path_type=Path, dir_okay=False), envvar="MITOZOO_PROMETHEUS",
+        metavar="FILE.prom", expose_value=False, callback=_count_for_prometheus,
+        help="Keep counts in a text file for Prometheus' node exporter.",
+    ),
 )  # fmt: skip
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on stdout.")

@@ -9,14 +9,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from mitozoo.engine.progress import Progress as Listener
+from mitozoo.engine.progress import Progress as EngineProgress
+from mitozoo.errors import printable
+from mitozoo.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.progress import Task
 
-    from mitozoo.engine.progress import Advance
+    from mitozoo.engine.progress import Advance, Listener
 
 
 class _Rate(ProgressColumn):
@@ -25,11 +27,11 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:,.1f} {task.fields['unit']}/s" if speed else "", style="dim")
 
 
-class Bars(Listener):
+class Bars(EngineProgress):
     """Draws a bar for each stage with its rate and the time that is left; plain where stderr is no terminal."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *listeners: Listener) -> None:
+        super().__init__(*listeners)
         self.console = Console(stderr=True, highlight=False)
 
     @contextlib.contextmanager
@@ -44,4 +46,5 @@ class Bars(Listener):
 
     def note(self, text: str) -> None:
         """Print a line."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        super().note(text)
+        self.console.print(printable(redact(text)), markup=False, soft_wrap=True)

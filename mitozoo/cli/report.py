@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mitozoo.cli.options import runs_option
+from mitozoo.cli.options import log_options, runs_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--figures", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-    help="Every figure as SVG (PNG too with cairosvg), and its data as CSV.",
+    help="Every figure as SVG (PNG too with 'mitozoo[figures]'), and its data as CSV.",
 )  # fmt: skip
 @click.option(
     "--data",
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 )
 @click.option("--no-pictures", is_flag=True, help="Read no slide: neither crops nor maps of embeddings.")
 @runs_option
+@log_options
 def report(
-    *, runs: Sequence[str], page: Path, figures: Path | None, data: Sequence[str], no_pictures: bool, out: Path
+    *, runs: Sequence[str], page: Path, figures: Path | None, data: Sequence[str], no_pictures: bool, out: Path | str
 ) -> None:
     """Write one page about runs that needs no network: scores, curves, controls, a checklist and pictures.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mitozoo.cli.options import json_option, runs_option
+from mitozoo.cli.options import json_option, log_options, runs_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ LISTED = ("run_id", "model", "dataset", "protocol", "precision", "contamination"
 @click.command()
 @runs_option
 @json_option
-def runs(*, out: Path, as_json: bool) -> None:
+def runs(*, out: Path | str, as_json: bool) -> None:
     """List the runs in a folder."""
     from mitozoo.cli.tables import print_json, print_table
     from mitozoo.errors import StorageError
@@ -59,8 +59,9 @@ def _line(run: Result) -> tuple[str, ...]:
 @click.command()
 @click.argument("run")
 @runs_option
+@log_options
 @json_option
-def verify(*, run: str, out: Path, as_json: bool) -> None:
+def verify(*, run: str, out: Path | str, as_json: bool) -> None:
     """Recompute a run's metrics, intervals, thresholds, splits and controls from its files.
 
     RUN is a run's folder, its result.json, or a unique prefix of its id. Exit code 1 where something differs.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mitozoo.errors import printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,7 +17,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, err: b
     """Print rows of text below their headers, columns aligned; leave out a column without any text."""
     if not rows:
         return
-    rows = [[" ".join(cell.split()) for cell in row] for row in rows]  # one line each, whatever a plugin wrote
+    rows = [[" ".join(printable(cell).split()) for cell in row] for row in rows]  # one line, whatever a plugin wrote
     kept = [n for n in range(len(headers)) if any(row[n] for row in rows)]
     widths = {n: max(len(row[n]) for row in (headers, *rows)) for n in kept}
     for row in (headers, *rows):

@@ -62,6 +62,8 @@ def bench(request: Request, *, progress: Progress, compiled: bool = False) -> di
     assert request.model is not None
     count = request.limit or CELLS
     subject = RegisteredModel(find_model(request.model), request.weights)
+    if compiled and subject.spec.isolate:
+        raise ModelError(f"model '{subject.name}' runs in an environment of its own, where it cannot be compiled")
     with progress.stage("cells"):
         protocol = override(find_protocol(request.protocol), request.settings)
         plan = see(replace(request, limit=count), subject, protocol).plan

@@ -61,7 +61,7 @@ def compute_record(request: Request, fingerprint: str, fitter: Fitter, progress:
 def remember_cost(fingerprint: str, encoder: Encoder) -> None:
     """Keep what a loaded network costs, for every later call that finds all embeddings cached and loads none."""
     cost = {
-        "parameters": sum(parameter.numel() for parameter in encoder.network.parameters()),
+        "parameters": encoder.parameter_count(),
         "gflops": None if encoder.flops is None else encoder.flops / 1e9,
         "counted_by": COUNTER,
     }

@@ -175,14 +175,27 @@ def _plugins_and_hub(offline: bool) -> Iterator[Finding]:
 
     specs = [model.spec for model in registry.models]
     lacking: dict[str, list[str]] = {}
-    for spec in specs:
+    for spec in (spec for spec in specs if not spec.isolate):
         try:
             require_packages(spec)
         except ModelError as error:
             lacking.setdefault(error.hint or error.message, []).append(spec.name)
     for mend, names in lacking.items():
         yield Finding("WARN", "model packages", f"one that is missing here is needed by {', '.join(names)}", mend)
+    yield from _isolation([spec.name for spec in specs if spec.isolate])
     yield from hub_findings(specs, offline=offline)
+
+
+def _isolation(names: list[str]) -> Iterator[Finding]:
+    """Tell whether the environments of isolated models can be made."""
+    from mitozoo.models.isolated.environment import NO_UV, find_uv
+
+    if names and (uv := find_uv()):
+        yield Finding("PASS", "isolation", f"uv, which makes the environments of {', '.join(names)}, is {uv}")
+    elif names:
+        yield Finding(
+            "WARN", "isolation", f"uv, which makes the environments of {', '.join(names)}, is not here", NO_UV
+        )
 
 
 def _first_line(error: BaseException) -> str:

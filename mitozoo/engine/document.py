@@ -64,7 +64,13 @@ def result_document(
             "version": trained_on.version,
             "fingerprint": seen.fingerprint,
             "tested_on": [
-                {"name": one.spec.name, "plugin": one.plugin, "version": one.version, "license": one.spec.license}
+                {
+                    "name": one.spec.name,
+                    "plugin": one.plugin,
+                    "version": one.version,
+                    "license": one.spec.license,
+                    "reference": one.spec.reference,
+                }
                 for one in seen.datasets[1:]
             ],
             "shared_cells_left_out": seen.shared_cells,

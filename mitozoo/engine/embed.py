@@ -8,6 +8,7 @@ from mitozoo.embeddings.extract import Embedded, Extraction, embed, embed_missin
 from mitozoo.embeddings.store import PIPELINE_VERSION, EmbeddingKey, EmbeddingStore, require_room
 from mitozoo.embeddings.table import EmbeddingTable, require_suffix, write_embeddings
 from mitozoo.engine.find_model import find_model
+from mitozoo.engine.log import tell
 from mitozoo.engine.request import Request
 from mitozoo.engine.seen import see
 from mitozoo.engine.subject import RegisteredModel
@@ -65,10 +66,12 @@ def embed_with(
 ) -> Embedded:
     """Return the embeddings of a plan's cells, computing and keeping those that are not cached yet."""
     with progress.stage("embeddings") as advance:
-        return embed(
+        embedded = embed(
             plan, _store(model, plan, precision), model.load, device=device,
             batch_size=cells_at_once(batch_size, device), on_progress=advance, on_note=progress.note,
         )  # fmt: skip
+        _tell_embedded(model, plan, embedded.computed)
+    return embedded
 
 
 def embed_together(
@@ -84,10 +87,16 @@ def embed_together(
     """
     extractions = [Extraction(plan, _store(model, plan, precision), model.load) for model, plan, precision in parts]
     with progress.stage("embeddings") as advance:
-        embed_missing(
+        computed = embed_missing(
             extractions, device=device, batch_size=cells_at_once(batch_size, device), on_progress=advance,
             on_note=progress.note,
         )  # fmt: skip
+        for (model, plan, _), anew in zip(parts, computed, strict=True):
+            _tell_embedded(model, plan, anew)
+
+
+def _tell_embedded(model: RegisteredModel, plan: PatchPlan, anew: int) -> None:
+    tell("embedded", f"{model.name}: {anew:,} of {len(plan):,} cells embedded anew", cells=anew, of=len(plan))
 
 
 def _store(model: RegisteredModel, plan: PatchPlan, precision: str) -> EmbeddingStore:

@@ -14,20 +14,26 @@ from mitozoo.embeddings.store import OVERHEAD_BYTES, PIPELINE_VERSION, require_r
 from mitozoo.engine.cost import compute_record
 from mitozoo.engine.document import result_document
 from mitozoo.engine.find_model import find_model
-from mitozoo.engine.fits import Fitter, FrozenFitter, Perturbed, TrainingFitter
+from mitozoo.engine.fits import Fit, Fitter, Perturbed
+from mitozoo.engine.head_fits import FrozenFitter
 from mitozoo.engine.image_controls import run_image_controls, wants_image_controls
+from mitozoo.engine.log import tell
+from mitozoo.engine.network_fits import TrainingFitter
 from mitozoo.engine.progress import Progress
 from mitozoo.engine.request import Request
+from mitozoo.engine.run_facts import run_facts
 from mitozoo.engine.seen import see
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
 from mitozoo.errors import ProtocolError
 from mitozoo.protocols.fine_tune import NetworkTraining
 from mitozoo.protocols.presets import find_protocol
 from mitozoo.protocols.spec import override
+from mitozoo.redaction import redacted
 from mitozoo.results.result import Result
 from mitozoo.results.row import SKIPPED, Axes, ResultRow
 from mitozoo.results.run_folder import RESULT, RunFolder, run_id
 from mitozoo.results.scoring import CellColumns, labelled_rows
+from mitozoo.results.shared_runs import SharedRuns
 from mitozoo.results.tables import CELLS, PREDICTIONS, SPLITS, cell_table, prediction_table, split_table, write_table
 from mitozoo.storage import content_ids
 
@@ -43,7 +49,12 @@ WEIGHTS_IN_A_CHECKPOINT = 4  # the network's, the best so far, and two moments o
 
 
 def evaluate(
-    model: str | None = None, dataset: str = "demo", *, progress: Progress | None = None, **asked: Any
+    model: str | None = None,
+    dataset: str = "demo",
+    *,
+    progress: Progress | None = None,
+    track: Sequence[str] = (),
+    **asked: Any,
 ) -> Result:
     """Evaluate a model on a dataset by a protocol and return the result, computing only what is not there yet.
 
@@ -51,13 +62,18 @@ def evaluate(
         model: name of a registered model, or its place (see `find_model`); None with `embeddings`.
         dataset: name of a registered dataset.
         progress: listens to what happens.
+        track: trackers that the run is written up in, as 'mlflow' or 'mlflow:PLACE'.
         **asked: any further attribute of `Request`.
 
     Raises:
         MitozooError: the input is not right; the message says what, where, why, and what to do next.
     """
-    request = Request(model=model, dataset=dataset, **asked)
-    return Evaluation(request, progress or Progress()).run()
+    request, progress = Request(model=model, dataset=dataset, **asked), progress or Progress()
+    if track:
+        from mitozoo.engine.tracking import Tracking
+
+        progress.listeners += (Tracking(track),)
+    return Evaluation(request, progress).run()
 
 
 class Evaluation:
@@ -77,12 +93,20 @@ class Evaluation:
                 hint=f"Say --set batch_size={request.batch_size}, which makes another protocol of it.",
             )
         self.subject = subject or self._subject()
+        if self.protocol.trains_network and isinstance(self.subject, RegisteredModel) and self.subject.spec.isolate:
+            raise ProtocolError(
+                f"protocol '{self.protocol.name}' trains the network, and model '{self.subject.name}' runs in an "
+                "environment of its own, where it can only embed patches",
+                hint="Use --protocol linear-probe.",
+            )
         self.conditions = request.conditions
+        self.shared = SharedRuns(request.shared_runs, progress.note) if request.shared_runs else None
+        self._prepared: tuple[Fitter, list[str] | None] | None = None
 
     def run(self) -> Result:
         """Return the stored run where it holds all that is wanted, else compute what is missing."""
-        stored = self.look()
-        return self.finish() if stored is None else stored
+        self.look()
+        return self.finish()
 
     def look(self) -> Result | None:
         """Find the cells, their windows and folds; return the stored run where it holds all that is wanted."""
@@ -96,8 +120,13 @@ class Evaluation:
             self.device, self.precision = self._device()
             self.identity = self._identity()
             self.folder = RunFolder(self.request.out / self._folder_name(run_id(self.identity)))
-        if (stored := self._stored(self.folder)) is not None:
-            return stored
+        self.found = self._stored(self.folder)
+        if self.found is None and self.shared is not None:
+            with self.folder.locked():
+                self.shared.take(self.folder)
+            self.found = self._stored(self.folder)
+        if self.found is not None:
+            return self.found
         with self.progress.stage("folds"):
             self.folds = self._folds()
             if not self.recipe.leaks:
@@ -108,26 +137,61 @@ class Evaluation:
         """Return the windows, and those that perturbations leave, of which frozen embeddings are needed."""
         if self.plan is None or self.protocol.trains_network:
             return []
-        return [self.plan, *(one.plan for one in self._perturbed())]
+        return [self.plan, *(one.plan for one in self.perturbed())]
 
     def finish(self) -> Result:
+        """Return the run that `look` found, else compute what is missing; whoever listens hears of it either way."""
+        facts = run_facts(
+            run_id(self.identity), self.folder.path, subject=self.subject, cells=self.cells, protocol=self.protocol,
+            request=self.request, device=self.device, precision=self.precision,
+        )  # fmt: skip
+        with self.progress.run(facts) as ended:
+            result = self.found or self._compute()
+            if self.shared is not None:  # a stored run too: its upload may have been cut short
+                with self.folder.locked():
+                    self.shared.put(self.folder)
+            ended(result)
+        return result
+
+    def _compute(self) -> Result:
         """Compute the rows that are missing, and the document over all of them."""
         folder = self.folder
         with folder.locked():
             if (stored := self._stored(folder)) is not None:  # made while this process waited
                 return stored
-            missing = [axes for axes in self._wanted() if not folder.has(axes)]
+            missing = self.missing()
             require_room(folder.path, self._bytes_of(len(missing)), "the run folder")
-            fitter = self._fitter(folder)
-            pixels = fitter.prepare()
+            fitter, pixels = self.prepare()
             self._fit(missing, fitter, folder)
             controls = self._image_controls(folder)
+            if self.shared is not None:  # what other machines appended meanwhile
+                self.shared.take_rows(folder)
             with self.progress.stage("metrics and intervals", "rows"):
-                document = self._document(folder, pixels, controls)
-            folder.append_compute(compute_record(self.request, self.identity["model"], fitter, self.progress))
+                document = redacted(self._document(folder, pixels, controls))
+            computed = compute_record(self.request, self.identity["model"], fitter, self.progress)
+            folder.append_compute(redacted(computed))
             folder.write_json(RESULT, document)
             folder.clean()
         return Result(document, folder.path)
+
+    def missing(self) -> list[Axes]:
+        """Return the rows that are wanted and not there yet."""
+        return [axes for axes in self._wanted() if not self.folder.has(axes)]
+
+    def prepare(self) -> tuple[Fitter, list[str] | None]:
+        """Have, once, whatever all rows share, and a digest of each cell's pixels where they were read."""
+        if self._prepared is None:
+            fitter = self._fitter(self.folder)
+            self._prepared = fitter, fitter.prepare()
+        return self._prepared
+
+    def fit(self, rows: Sequence[Axes]) -> int:
+        """Fit those of these rows that are not there yet, and return how many; the document is left to `finish`."""
+        missing = [axes for axes in rows if not self.folder.has(axes)]
+        if missing:
+            require_room(self.folder.path, self._bytes_of(len(missing)), "the run folder")
+            self._fit(missing, self.prepare()[0], self.folder)
+        return len(missing)
 
     def _stored(self, folder: RunFolder) -> Result | None:
         """Return the run as it lies there if it holds all that is wanted; the same cells have the same folds."""
@@ -219,7 +283,7 @@ class Evaluation:
             needed += round(trained * (rows + WEIGHTS_IN_A_CHECKPOINT))
         return needed
 
-    def _perturbed(self) -> list[Perturbed]:
+    def perturbed(self) -> list[Perturbed]:
         """Return the test cells as each perturbation leaves them."""
         if not self.request.perturbations:
             return []
@@ -230,7 +294,7 @@ class Evaluation:
         return [Perturbed(str(one), rows, self.plan.take(rows, one)) for one in self.request.perturbations]
 
     def _fitter(self, folder: RunFolder) -> Fitter:
-        perturbed = self._perturbed()
+        perturbed = self.perturbed()
         if isinstance(self.protocol, NetworkTraining):
             assert isinstance(self.subject, RegisteredModel)
             assert self.plan is not None
@@ -245,20 +309,25 @@ class Evaluation:
         )  # fmt: skip
 
     def _fit(self, missing: list[Axes], fitter: Fitter, folder: RunFolder) -> None:
-        fits: dict[Axes, list[Axes]] = {}
+        by_fit: dict[Axes, list[Axes]] = {}
         for axes in missing:
-            fits.setdefault(axes.fit, []).append(axes)
+            by_fit.setdefault(axes.fit, []).append(axes)
+        fits = []
+        for fit, rows in by_fit.items():
+            fold = self.folds[fit.fold]
+            try:
+                train = labelled_rows(self.columns, fold.train, fit, self.protocol.fraction_of)
+            except NotEnoughLabels as reason:
+                for axes in rows:
+                    folder.write_row(ResultRow(axes, SKIPPED, str(reason)))
+                    tell("row", f"{axes.row_id} skipped: {reason}", row=axes.row_id, status=SKIPPED)
+            else:
+                fits.append(Fit(rows, train, fold.test))
         with self.progress.stage(fitter.stage, fitter.unit) as advance:
-            for number, (fit, rows) in enumerate(fits.items()):
-                fold = self.folds[fit.fold]
-                try:
-                    train = labelled_rows(self.columns, fold.train, fit, self.protocol.fraction_of)
-                except NotEnoughLabels as reason:
-                    for axes in rows:
-                        folder.write_row(ResultRow(axes, SKIPPED, str(reason)))
-                else:
-                    for row in fitter.fit(rows, train, fold.test, number, len(fits), advance):
-                        folder.write_row(row)
+            for made in fitter.fit(fits, advance):
+                for row in made:
+                    folder.write_row(row)
+                    tell("row", f"{row.axes.row_id} done", row=row.axes.row_id, status=row.status)
 
     def _image_controls(self, folder: RunFolder) -> dict[str, Path | str]:
         """Run the controls that see the image where they are wanted, or stand in the result already."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mitozoo.errors import MitozooError, ProtocolError
+from mitozoo.shared import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,8 @@ class Request:
         controls: 'full' adds controls that see the image, 'labels' has those alone that do not; 'auto': full on all of
             `demo`.
         weights: the user's own copy of the model's weight file; None: where its source finds it.
-        out: folder of the runs.
+        out: folder of the runs; given a URL, the local folder in which its runs are worked on.
+        shared_runs: the URL that `out` was; '' where runs stay on this machine.
     """
 
     model: str | None
@@ -86,8 +88,14 @@ class Request:
     controls: str = "auto"
     weights: Path | None = None
     out: Path = Path("runs")
+    shared_runs: str = ""
 
     def __post_init__(self) -> None:
+        if is_url(self.out):
+            from mitozoo.results.shared_runs import front_of
+
+            object.__setattr__(self, "shared_runs", str(self.out))
+            object.__setattr__(self, "out", front_of(self.shared_runs))
         for name in ("data", "embeddings", "weights", "out"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, Path(path))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mitozoo.engine.embed import embed_together
 from mitozoo.engine.evaluate import Evaluation
+from mitozoo.engine.log import tell_failure
 from mitozoo.engine.progress import Progress
 from mitozoo.engine.request import Request
 from mitozoo.engine.subject import RegisteredModel
@@ -19,7 +20,12 @@ SHARE_FOR_WEIGHTS = 0.5  # of the free memory; what networks hold on the way nee
 
 
 def evaluate_several(
-    models: Sequence[str | None], dataset: str = "demo", *, progress: Callable[[], Progress] = Progress, **asked: Any
+    models: Sequence[str | None],
+    dataset: str = "demo",
+    *,
+    progress: Callable[[], Progress] = Progress,
+    on_failure: Callable[[str, Exception], None] | None = None,
+    **asked: Any,
 ) -> Iterator[Result]:
     """Yield the result of each model: what `evaluate` returns, byte for byte, but for the cost in compute.json.
 
@@ -29,36 +35,60 @@ def evaluate_several(
         models: names of registered models, or their places (see `find_model`); None with `embeddings`.
         dataset: name of a registered dataset.
         progress: makes whoever listens to one model's evaluation.
+        on_failure: told the name of a run that is given up, and why; the others go on. None: the error is raised.
         **asked: any further attribute of `Request`.
 
     Raises:
         MitozooError: the input is not right; the message says what, where, why, and what to do next.
     """
     evaluations = [Evaluation(Request(model=model, dataset=dataset, **asked), progress()) for model in models]
-    stored = [evaluation.look() for evaluation in evaluations]
-    _embed([evaluation for evaluation, result in zip(evaluations, stored, strict=True) if result is None])
-    for evaluation, result in zip(evaluations, stored, strict=True):
-        yield evaluation.finish() if result is None else result
+    _embed([one for one in evaluations if one.look() is None], each_for_itself=on_failure is not None)
+    for evaluation in evaluations:
+        try:
+            result = evaluation.finish()
+        except Exception as error:
+            if on_failure is None:
+                raise
+            tell_failure(error)
+            on_failure(evaluation.folder.path.name, error)
+        else:
+            yield result
 
 
-def _embed(evaluations: list[Evaluation]) -> None:
-    """Cache the embeddings of all models, in as few passes over the slides as memory allows."""
+def _embed(evaluations: list[Evaluation], *, each_for_itself: bool) -> None:
+    """Cache the embeddings of all models, in as few passes over the slides as memory allows.
+
+    Args:
+        evaluations: of the models.
+        each_for_itself: a pass that fails is left to the models, each of which then goes as far as it can.
+    """
     embedded = [one for one in evaluations if one.plans_to_embed()]
     for together in _that_fit(embedded):
         if len(together) == 1:
             continue  # it reads for itself
         first = together[0]
-        plans = [one.plans_to_embed() for one in together]
-        for of_each in zip(*plans, strict=True):
-            parts = [
-                (one.subject, plan, one.precision)
-                for one, plan in zip(together, of_each, strict=True)
-                if isinstance(one.subject, RegisteredModel) and one.precision is not None
-            ]
-            embed_together(parts, first.device, first.request.batch_size, first.progress)
+        try:
+            _pass(together)
+        except Exception as error:  # of one model, it may be
+            if not each_for_itself:
+                raise
+            first.progress.note(f"{len(together)} models could not be embedded together ({error}): one by one, then")
+            continue
         seconds = first.progress.seconds.pop("embeddings")
         for one in together:
             one.progress.seconds[f"embeddings of {len(together)} models"] = seconds
+
+
+def _pass(together: list[Evaluation]) -> None:
+    """Cache what these models miss."""
+    first = together[0]
+    for of_each in zip(*(one.plans_to_embed() for one in together), strict=True):
+        parts = [
+            (one.subject, plan, one.precision)
+            for one, plan in zip(together, of_each, strict=True)
+            if isinstance(one.subject, RegisteredModel) and one.precision is not None
+        ]
+        embed_together(parts, first.device, first.request.batch_size, first.progress)
 
 
 def _that_fit(evaluations: list[Evaluation]) -> list[list[Evaluation]]:

@@ -68,7 +68,12 @@ class RegisteredModel:
         from mitozoo.engine.cost import remember_cost
         from mitozoo.models.encoder import load_encoder
 
-        encoder = load_encoder(self.spec, weights=self.weights)
+        if self.spec.isolate:
+            from mitozoo.models.isolated.encoder import load_isolated
+
+            encoder: Encoder = load_isolated(self.registered, weights=self.weights)
+        else:
+            encoder = load_encoder(self.spec, weights=self.weights)
         remember_cost(self.spec.fingerprint(), encoder)
         return encoder
 
@@ -80,7 +85,14 @@ class RegisteredModel:
             "fingerprint": spec.fingerprint(), "embed_dim": spec.embed_dim, "weights_sha256": self.weights_sha256,
             "pooling": spec.pooling, "license": spec.license, "gated": spec.gated, "parameters": spec.parameters,
             "reference": spec.reference,
+            **({"environment": self._environment()} if spec.isolate else {}),
         }  # fmt: skip
+
+    def _environment(self) -> dict[str, Any]:
+        """Return which packages an isolated model runs with; they are resolved now where they never were."""
+        from mitozoo.models.isolated.environment import environment_of
+
+        return environment_of(self.registered).document()
 
     def contamination(self, dataset: DatasetSpec) -> str:
         """Return what the model saw of a dataset or its relatives, as far as specs declare it; silence is 'unknown'."""
@@ -119,6 +131,10 @@ class UntrainedModel(RegisteredModel):
         """Build the encoder with random weights."""
         from mitozoo.models.encoder import random_encoder
 
+        if self.registered.spec.isolate:
+            from mitozoo.models.isolated.encoder import load_isolated
+
+            return load_isolated(self.registered, seed=RANDOM_SEED)
         return random_encoder(self.registered.spec, RANDOM_SEED)
 
     def document(self) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from mitozoo.data.cells import Cells, read_cells, select_data_folder
 from mitozoo.data.patches import Geometry, plan_patches
-from mitozoo.data.slides import decoding
 from mitozoo.engine.find_dataset import data_folder, find_dataset
 from mitozoo.errors import SlideError
 
@@ -58,11 +57,9 @@ class VisibleDataset:
             return None
 
     def _whole_patch(self, row: int) -> Pixels:
-        from PIL import Image
+        from mitozoo.data.slide_files import whole_image
 
-        path = self.cells.root / self.cells.table["file"].iloc[row]
-        with decoding(path), Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+        return whole_image(self.cells.root / self.cells.table["file"].iloc[row])
 
 
 def look_for(

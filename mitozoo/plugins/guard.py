@@ -25,7 +25,7 @@ class PluginTimeout(BaseException):
 
 
 @contextlib.contextmanager
-def guarded(plugin: str, label: str, doing: str, seconds: float) -> Iterator[None]:
+def guarded(plugin: str, label: str, doing: str, seconds: float, *, remedy: str = "") -> Iterator[None]:
     """Run a plugin's code: what it prints goes to stderr; if it hangs it is named, then abandoned.
 
     Only the main thread of a POSIX process can abandon it; elsewhere it is named alone.
@@ -35,6 +35,7 @@ def guarded(plugin: str, label: str, doing: str, seconds: float) -> Iterator[Non
         label: distribution and version.
         doing: what it does, such as 'importing'.
         seconds: time that it may take.
+        remedy: what to change to go without it; empty: the variable that disables the plugin.
 
     Raises:
         PluginTimeout: it took longer.
@@ -44,7 +45,7 @@ def guarded(plugin: str, label: str, doing: str, seconds: float) -> Iterator[Non
     def name_it() -> None:
         notice = (
             f"mitozoo: plugin '{plugin}' ({label}) is still {doing} after {PATIENCE:g} s; "
-            f"to go without it: MITOZOO_DISABLE_PLUGINS={plugin}"
+            f"to go without it: {remedy or f'MITOZOO_DISABLE_PLUGINS={plugin}'}"
         )
         print(notice, file=stderr, flush=True)
 

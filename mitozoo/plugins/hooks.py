@@ -1,4 +1,4 @@
-"""The two hooks of the contract. A plugin implements either, returns records, and is done."""
+"""The three hooks of the contract. A plugin implements any, returns records, and is done."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+    from mitozoo.plugins.trackers import TrackerSpec
 
 PROJECT = "mitozoo"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -25,4 +26,10 @@ def mitozoo_models() -> Iterable[ModelSpec]:
 @hookspec
 def mitozoo_datasets() -> Iterable[DatasetSpec]:
     """Offer datasets: return one `DatasetSpec` for each."""
+    raise NotImplementedError  # only plugins implement it
+
+
+@hookspec
+def mitozoo_trackers() -> Iterable[TrackerSpec]:
+    """Offer trackers: return one `TrackerSpec` for each."""
     raise NotImplementedError  # only plugins implement it

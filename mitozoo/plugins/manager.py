@@ -18,6 +18,7 @@ from mitozoo.plugins.discovery import CONTRACT, InstalledPlugin, normalise
 from mitozoo.plugins.guard import guarded, time_allowed
 from mitozoo.plugins.rows import PluginFault, PluginRow, UnknownHook, diagnose
 from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+from mitozoo.plugins.trackers import TrackerSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
     from mitozoo.plugins.rows import Stage, Status
 
 ALLOW_VARIABLE, DENY_VARIABLE, STRICT_VARIABLE = "MITOZOO_PLUGINS", "MITOZOO_DISABLE_PLUGINS", "MITOZOO_STRICT"
-HOOKS = ("mitozoo_models", "mitozoo_datasets")
-KNOWN_HOOKS = f"the hooks are {' and '.join(f'{name}()' for name in HOOKS)}"
+HOOKS = ("mitozoo_models", "mitozoo_datasets", "mitozoo_trackers")
+KNOWN_HOOKS = f"the hooks are {', '.join(f'{name}()' for name in HOOKS[:-1])} and {HOOKS[-1]}()"
 
-AnySpec = TypeVar("AnySpec", ModelSpec, DatasetSpec)
+AnySpec = TypeVar("AnySpec", ModelSpec, DatasetSpec, TrackerSpec)
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class LoadedPlugin:
     row: PluginRow
     models: tuple[ModelSpec, ...] = ()
     datasets: tuple[DatasetSpec, ...] = ()
+    trackers: tuple[TrackerSpec, ...] = ()
 
 
 class PluginHost:
@@ -97,7 +99,8 @@ class PluginHost:
                 stage = "collect"
                 models = self._collect(module, "mitozoo_models", ModelSpec)
                 datasets = self._collect(module, "mitozoo_datasets", DatasetSpec)
-                self._claim(plugin, (*models, *datasets))
+                trackers = self._collect(module, "mitozoo_trackers", TrackerSpec)
+                self._claim(plugin, (*models, *datasets, *trackers))
         except KeyboardInterrupt:
             self._roll_back(name)
             raise
@@ -111,8 +114,9 @@ class PluginHost:
             row, stage="done", seconds=time.perf_counter() - began, slow=slow,
             notes=("imports torch at import",) if slow else (),
             models=tuple(spec.name for spec in models), datasets=tuple(spec.name for spec in datasets),
+            trackers=tuple(spec.name for spec in trackers),
         )  # fmt: skip
-        return LoadedPlugin(row, models, datasets)
+        return LoadedPlugin(row, models, datasets, trackers)
 
     def _register(self, module: object, name: str) -> None:
         """Let pluggy check the hooks' arguments; refuse what it lets pass in silence."""
@@ -145,7 +149,7 @@ class PluginHost:
                     found[spec.name] = spec
         return tuple(found.values())
 
-    def _claim(self, plugin: InstalledPlugin, specs: Iterable[ModelSpec | DatasetSpec]) -> None:
+    def _claim(self, plugin: InstalledPlugin, specs: Iterable[ModelSpec | DatasetSpec | TrackerSpec]) -> None:
         claims = {(plugin.distribution, type(spec).__name__, spec.name) for spec in specs}
         if taken := sorted(name for _, _, name in claims & self._offered):
             raise PluginFault(f"it offers the name '{taken[0]}', as another entry point of its distribution does")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Registered(Generic[AnySpec]):
-    """A model or dataset, and who offers it.
+    """A model, dataset or tracker, and who offers it.
 
     Attributes:
         spec: the plugin's record.

@@ -1,4 +1,4 @@
-"""The registry: every model and dataset of every installed plugin, found by name."""
+"""The registry: every model, dataset and tracker of every installed plugin, found by name."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mitozoo.plugins.names import Registered
     from mitozoo.plugins.rows import PluginRow
     from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+    from mitozoo.plugins.trackers import TrackerSpec
 
 
 @functools.cache
@@ -55,9 +56,17 @@ class Registry:
         return self._datasets().registered
 
     @property
+    def trackers(self) -> list[Registered[TrackerSpec]]:
+        """Every tracker, sorted by name."""
+        return self._trackers().registered
+
+    @property
     def rows(self) -> list[PluginRow]:
         """What became of every installed plugin, sorted by distribution and name."""
-        noted = {"models": self._models().notes, "datasets": self._datasets().notes}
+        tables: dict[str, NameTable[Any]] = {
+            "models": self._models(), "datasets": self._datasets(), "trackers": self._trackers(),
+        }  # fmt: skip
+        noted = {kind: table.notes for kind, table in tables.items()}
         rows = []
         for row in (plugin.row for plugin in self._load()):
             notes = [
@@ -85,6 +94,12 @@ class Registry:
             return found
         raise self.unknown(name, "dataset")
 
+    def tracker(self, name: str) -> Registered[TrackerSpec]:
+        """Return the tracker of that name, as `model` does."""
+        if found := self._find(name, self._trackers):
+            return found
+        raise self.unknown(name, "tracker")
+
     def find_model(self, name: str) -> Registered[ModelSpec] | None:
         """Return the model of that name, if any. Raises `UnknownNameError` only where several plugins claim it."""
         return self._find(name, self._models)
@@ -98,10 +113,12 @@ class Registry:
 
         Args:
             name: what was asked for.
-            kinds: such as 'model' and 'dataset'.
+            kinds: such as 'model', 'dataset' and 'tracker'.
             further: names of things that no plugin offers.
         """
-        tables: dict[str, NameTable[Any]] = {"model": self._models(), "dataset": self._datasets()}
+        tables: dict[str, NameTable[Any]] = {
+            "model": self._models(), "dataset": self._datasets(), "tracker": self._trackers(),
+        }  # fmt: skip
         names = {known for kind in kinds if kind in tables for known in tables[kind].all_names()}
         others = [kind for kind in tables if kind not in kinds and name in tables[kind].claims]
         return unknown_name(name, kinds, names.union(further), self.rows, others)
@@ -120,6 +137,9 @@ class Registry:
 
     def _datasets(self, distribution: str | None = None) -> NameTable[DatasetSpec]:
         return NameTable((plugin.row, spec) for plugin in self._load(distribution) for spec in plugin.datasets)
+
+    def _trackers(self, distribution: str | None = None) -> NameTable[TrackerSpec]:
+        return NameTable((plugin.row, spec) for plugin in self._load(distribution) for spec in plugin.trackers)
 
     def _load(self, distribution: str | None = None) -> list[LoadedPlugin]:
         """Import what was not imported yet: the plugins of one distribution, or all."""

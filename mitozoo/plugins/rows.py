@@ -51,6 +51,7 @@ class PluginRow:
         notes: what its author or user should know, though it works.
         models: short names that it offers.
         datasets: short names that it offers.
+        trackers: short names that it offers.
         error: the exception that stopped it, with its traceback.
     """
 
@@ -65,6 +66,7 @@ class PluginRow:
     notes: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
+    trackers: tuple[str, ...] = ()
     error: BaseException | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property

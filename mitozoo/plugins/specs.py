@@ -26,6 +26,7 @@ LabelRole = Literal["positive", "hard", "other", "ignored"]
 GroupLevel = Literal["case", "slide"]
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+NEGATIVES = ("hard", "other", "all")  # what the positive class is told from
 
 
 @record
@@ -97,7 +98,7 @@ class ModelSpec(Record):
         trained_on_labels: datasets whose labels it was trained with, in whole or in part.
         lora_targets: module-name suffixes that adapters attach to; empty: discovered.
         requires: further Python requirements, such as 'transformers>=4.40'.
-        isolate: run in an environment of its own.
+        isolate: run in an environment of its own, made of `requires` (docs/isolation.md); then it cannot be trained.
         side_effects: what loading does to the whole process.
         also_fetches: files of hub repositories that building it needs beside its weights, 'organisation/name/path'.
         unverified: fields that no primary source confirmed.
@@ -198,6 +199,9 @@ class DatasetSpec(Record):
         download_gb: size of all files together as published, GB; None: not published, or each file's own is known.
         by_hand: what must be fetched by hand, where from, and where in the folder it belongs; empty: nothing.
         folder: name of the folder that the files are fetched into, where several datasets share theirs; empty: `name`.
+        table_sha256: 'hard', 'other' or 'all', as `--negatives` says, -> what `mitozoo check NAME` measures of cells'
+            names, slides, groups, labels, sides, votes and domains: by it a submission's labels are checked where no
+            label file may be shown. Not part of the fingerprint: it tells what the files hold and changes nothing.
     """
 
     fingerprinted: ClassVar = (
@@ -237,6 +241,7 @@ class DatasetSpec(Record):
     download_gb: float | None = None
     by_hand: str = ""
     folder: str = ""
+    table_sha256: Mapping[str, str] = field(default_factory=dict)
 
     def validate(self) -> None:
         """Refuse a spec that cannot be right."""
@@ -260,6 +265,9 @@ class DatasetSpec(Record):
         numbers = self.mpp.values.values() if isinstance(self.mpp, MppByDomain) else [self.mpp]
         if not all(mpp is None or (isinstance(mpp, int | float) and 0.05 <= mpp <= 20) for mpp in numbers):
             raise SpecError(f"dataset '{self.name}': mpp must be microns per pixel, 0.05 to 20, not {self.mpp!r}")
+        for negatives, digest in self.table_sha256.items():
+            if negatives not in NEGATIVES or not re.fullmatch(r"[0-9a-f]{64}", digest):
+                raise SpecError(f"dataset '{self.name}': table_sha256 must be 64 hex digits for {', '.join(NEGATIVES)}")
         for stated in ("positive_class", "negative_class", "license", "reference", "negatives_origin"):
             if not getattr(self, stated):
                 raise SpecError(f"dataset '{self.name}': {stated} must be stated")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mitozoo.plugins.rows import PluginRow
 
 MOST = 3  # names or plugins that one message lists
+LISTS = {"tracker": "mitozoo plugins"}  # of what has no list of its own
 
 
 def ambiguous_name(name: str, qualified_names: Sequence[str]) -> UnknownNameError:
@@ -35,7 +36,7 @@ def unknown_name(
         others: kinds that do have something of that name.
     """
     words = " or ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1])))
-    lists = f"See them all: {', '.join(f'mitozoo {kind}s' for kind in kinds)}"
+    lists = f"See them all: {', '.join(dict.fromkeys(LISTS.get(kind, f'mitozoo {kind}s') for kind in kinds))}"
     if others:
         return UnknownNameError(f"'{asked}' is a {others[0]}, not a {words}", hint=lists)
     names = set(names)

@@ -13,7 +13,6 @@ import torch
 from mitozoo.engine.findings import Finding, finding_of
 from mitozoo.errors import ModelError
 from mitozoo.models.encoder import load_encoder
-from mitozoo.models.preprocessing import normalise
 from mitozoo.models.requirements import require_packages
 from mitozoo.plugins.sources import Source
 from mitozoo.testing.images import NAMES, Images, sample_images
@@ -36,7 +35,8 @@ TOLERANCE = 1e-4
 def network_findings(spec: ModelSpec, weights: Path | None = None) -> Iterator[Finding]:
     """Yield what the network shows, as far as its weights can be had here."""
     try:
-        require_packages(spec)
+        if not spec.isolate:  # whose packages are found, or told, in an environment of its own
+            require_packages(spec)
     except ModelError as error:
         yield finding_of(error, "packages", "WARN")
         yield _left_out("packages")
@@ -48,7 +48,7 @@ def network_findings(spec: ModelSpec, weights: Path | None = None) -> Iterator[F
         return
     began = time.perf_counter()
     try:
-        encoder = load_encoder(spec, weights=weights)
+        encoder = _loaded(spec, weights)
     except ModelError as error:
         if out_of_reach(error):  # a load function fetches its weights itself
             yield finding_of(error, "weights", "WARN")
@@ -61,6 +61,21 @@ def network_findings(spec: ModelSpec, weights: Path | None = None) -> Iterator[F
     yield from _behaviour_findings(encoder, seconds)
 
 
+def _loaded(spec: ModelSpec, weights: Path | None) -> Encoder:
+    """Load a model as an evaluation would: an isolated one in its own environment."""
+    if not spec.isolate:
+        return load_encoder(spec, weights=weights)
+    from mitozoo.models.isolated.encoder import load_isolated
+    from mitozoo.plugins.registry import load_registry
+
+    registered = load_registry().find_model(spec.name)
+    if registered is None or registered.spec != spec:
+        raise ModelError(
+            f"model '{spec.name}' is isolated, and only a registered model can be", hint="Install its plugin."
+        )
+    return load_isolated(registered, weights=weights)
+
+
 def _left_out(lacking: str) -> Finding:
     told = f"NOT CHECKED without its {lacking}: dimension, tokens, finite, repeatable, batches, time"
     return Finding("WARN", "network", told, f"Run the check again where its {lacking} are.")
@@ -70,10 +85,10 @@ def _declared_findings(encoder: Encoder) -> Iterator[Finding]:
     """`load_encoder` has compared the dimension, and the prefix tokens where the network tells them."""
     spec = encoder.spec
     yield Finding("PASS", "dimension", f"{spec.embed_dim}, declared and measured")
-    if spec.pooling in ("cls", "mean", "cls+mean"):
+    if spec.pooling in ("cls", "mean", "cls+mean") and not spec.isolate:  # the tokens of one that is stay in its worker
         yield _token_finding(encoder)
     if spec.parameters is not None:
-        measured = sum(parameter.numel() for parameter in encoder.network.parameters())
+        measured = encoder.parameter_count()
         if measured == spec.parameters:
             yield Finding("PASS", "parameters", f"{measured:,}, declared and measured")
         else:
@@ -139,7 +154,7 @@ def _repeatable_finding(encoder: Encoder, images: Images, first: Vectors, again:
         return Finding("FAIL", "repeatable", f"two calls differ by {_difference(first, again):.1e}", mend)
     if isinstance(encoder.spec.load, Source):
         return Finding("PASS", "repeatable", "to the last bit")
-    if not np.array_equal(first, _embed(load_encoder(encoder.spec), images)):
+    if not np.array_equal(first, _embed(_loaded(encoder.spec, None), images)):
         mend = "Load every weight from a file, or fix the seed, so that all processes have the same network."
         return Finding("FAIL", "repeatable", "the load function gives another network each time", mend)
     return Finding("PASS", "repeatable", "to the last bit, also when loaded anew")
@@ -151,5 +166,4 @@ def _difference(vectors: Vectors, others: Vectors) -> float:
 
 
 def _embed(encoder: Encoder, images: Images) -> Vectors:
-    with torch.inference_mode():
-        return encoder(normalise(torch.from_numpy(images), encoder.spec.preprocessing)).float().numpy()
+    return encoder.embed(torch.from_numpy(images), "fp32", "cpu")

@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING
 
 from mitozoo.engine.findings import Finding, Report
 from mitozoo.plugins.discovery import installed_plugins
+from mitozoo.plugins.manager import HOOKS
 from mitozoo.testing.dataset import dataset_findings
 from mitozoo.testing.isolation import examine_alone
 from mitozoo.testing.model import model_findings
+from mitozoo.testing.records import validity_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+    from mitozoo.plugins.trackers import TrackerSpec
 
 PREFIX = "mitozoo-plugin-"
 
 
 def check_plugin(module_name: str) -> Report:
-    """Check a plugin's module, and each model and dataset that it offers.
+    """Check a plugin's module, and each model, dataset and tracker that it offers.
 
     Needs no pytest. In a test: `report = check_plugin("mitozoo_plugin_acme"); assert report.passed, str(report)`.
 
@@ -40,21 +43,25 @@ def _findings(module_name: str) -> Iterator[Finding]:
     if alone.imported or alone.failure:
         return  # whatever follows would only say it again
     yield from _entry_point_findings(module_name)
-    models, datasets = _offered(module_name)
-    if not (models or datasets):
-        mend = "Implement mitozoo_models() or mitozoo_datasets(), marked with @hookimpl."
-        yield Finding("FAIL", "offers", "neither a model nor a dataset", mend)
+    models, datasets, trackers = _offered(module_name)
+    if not (models or datasets or trackers):
+        mend = "Implement mitozoo_models(), mitozoo_datasets() or mitozoo_trackers(), marked with @hookimpl."
+        yield Finding("FAIL", "offers", "no model, dataset or tracker", mend)
         return
-    yield Finding("PASS", "offers", f"models: {len(models)}, datasets: {len(datasets)}")
+    counted = f"models: {len(models)}, datasets: {len(datasets)}"
+    yield Finding("PASS", "offers", f"{counted}, trackers: {len(trackers)}" if trackers else counted)
     for model in models:
         yield from _of(model.name, model_findings(model, alone))
     for dataset in datasets:
         yield from _of(dataset.name, dataset_findings(dataset, alone))
+    for tracker in trackers:
+        yield from _of(tracker.name, validity_findings(tracker))
 
 
-def _offered(module_name: str) -> tuple[list[ModelSpec], list[DatasetSpec]]:
+def _offered(module_name: str) -> tuple[list[ModelSpec], list[DatasetSpec], list[TrackerSpec]]:
     module = importlib.import_module(module_name)
-    return list(getattr(module, "mitozoo_models", list)()), list(getattr(module, "mitozoo_datasets", list)())
+    models, datasets, trackers = (list(getattr(module, hook, list)()) for hook in HOOKS)
+    return models, datasets, trackers
 
 
 def _of(subject: str, findings: Iterator[Finding]) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ REPOSITORY = Path(__file__).parents[2]
 HEAVY = (
     "torch", "torchvision", "timm", "numpy", "pandas", "scipy", "sklearn", "PIL", "openslide", "tifffile", "pyarrow",
     "rich", "transformers", "open_clip", "huggingface_hub", "httpx2",
+    "mlflow", "tensorboard", "wandb", "prometheus_client",
 )  # fmt: skip
 
 

@@ -13,16 +13,16 @@ import mitozoo
 if TYPE_CHECKING:
     from pathlib import Path
 
-BOTH_HOOKS = "the hooks are mitozoo_models() and mitozoo_datasets()"
+ALL_HOOKS = "the hooks are mitozoo_models(), mitozoo_datasets() and mitozoo_trackers()"
 RETURN = "it must return an iterable of ModelSpec records, such as [SPEC]"
 
 EXPECTED = {
     "lemur": ("broken", "import", "No module named 'fairscale'"),
     "exits": ("broken", "import", "it called sys.exit(3)"),
     "panics": ("broken", "import", "Panic: foreign code"),
-    "misspelt": ("broken", "register", f"there is no hook 'mitozoo_model'; {BOTH_HOOKS}"),
+    "misspelt": ("broken", "register", f"there is no hook 'mitozoo_model'; {ALL_HOOKS}"),
     "unmarked": ("broken", "register", "mitozoo_models() is not marked with @hookimpl of mitozoo"),
-    "idle": ("broken", "register", f"it implements no hook; {BOTH_HOOKS}"),
+    "idle": ("broken", "register", f"it implements no hook; {ALL_HOOKS}"),
     "raises": ("broken", "collect", "RuntimeError: boom"),
     "twice": ("broken", "collect", "mitozoo_models() offers the name 'twice' twice"),
     "two-doors": (
@@ -66,7 +66,7 @@ def test_unknown_hook_argument_is_named_with_its_hook(zoo_rows):
     assert (row["status"], row["stage"]) == ("broken", "register")
     assert "mitozoo_models(registry)" in row["reason"]
     assert "{'registry'}" in row["reason"]
-    assert row["reason"].endswith(BOTH_HOOKS)
+    assert row["reason"].endswith(ALL_HOOKS)
 
 
 def test_missing_required_field_is_named(zoo_rows):

@@ -19,6 +19,7 @@ from mitozoo.data.cells import read_cells, select_data_folder
 from mitozoo.data.patches import Geometry, plan_patches
 from mitozoo.models.encoder import load_encoder
 from mitozoo.models.preprocessing import normalise, resample
+from mitozoo.results.tables import table_sha256
 from mitozoo_plugin_controls import COLOUR_STATISTICS
 from mitozoo_plugin_demo import DEMO, files
 from mitozoo_plugin_imagenet import EFFICIENTNET_LITE0
@@ -112,6 +113,10 @@ def demo_cells(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MITOZOO_HOME", str(tmp_path_factory.mktemp("home")))
         yield read_cells(DEMO, select_data_folder(DEMO, None))
+
+
+def test_its_table_is_the_one_that_submissions_are_held_against(demo_cells):
+    assert set(DEMO.table_sha256.values()) == {table_sha256(demo_cells.table)}
 
 
 def embed(cells, spec, window_um):

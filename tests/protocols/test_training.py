@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
+from sklearn.metrics import roc_auc_score
 from tiny_training import PREPROCESSING, SIZE, SPEC, Stopped, TinyNetwork, cells, fit, load, protocol, same, stop_after
 
 from mitozoo.data.splits import draw, inner_folds
@@ -211,6 +212,46 @@ def stop_after_two(path):
         fit(path, on_progress=stop_after(2))
 
 
+# What is told of an epoch
+
+
+def test_an_epoch_tells_its_losses_and_what_the_best_one_is_chosen_by(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(training, "Training", Planted)
+    prediction = fit(tmp_path / "c.pt", epochs=5, patience=5, on_epoch=seen.append)
+    assert [epoch.number for epoch in seen] == [1, 2, 3, 4, 5]
+    assert {epoch.learning_rate for epoch in seen} == {3e-3}
+    best = min(seen, key=lambda epoch: epoch.validation_loss)
+    assert (best.number, best.validation_loss) == (3, prediction.selected["validation_log_loss"])
+    truth = cells()[1][prediction.inner_parts[0]]
+    assert best.validation_auroc == pytest.approx(roc_auc_score(truth, prediction.validation_scores))
+    wrong, blind = seen[0], seen[1]  # as the heads were planted: the feature turned round, and none
+    assert wrong.validation_auroc < blind.validation_auroc == 0.5 < best.validation_auroc
+    assert all(epoch.training_loss > 0 for epoch in seen)
+
+
+def test_the_training_loss_of_an_epoch_is_the_mean_over_its_steps(tmp_path, monkeypatch):
+    steps, seen, real = [], [], torch.nn.functional.binary_cross_entropy_with_logits
+
+    def noted(*given, **further):
+        loss = real(*given, **further)
+        steps.append(float(loss.detach()))
+        return loss
+
+    monkeypatch.setattr(torch.nn.functional, "binary_cross_entropy_with_logits", noted)
+    fit(tmp_path / "c.pt", epochs=3, on_epoch=seen.append)
+    means = np.reshape(steps, (3, -1)).mean(axis=1)
+    assert means.shape == (3,)
+    assert [epoch.training_loss for epoch in seen] == pytest.approx(means.tolist(), rel=1e-5)
+
+
+def test_a_resumed_training_tells_the_epochs_that_it_trains(tmp_path):
+    path, seen = tmp_path / "c.pt", []
+    stop_after_two(path)
+    fit(path, on_epoch=seen.append)
+    assert [epoch.number for epoch in seen] == [3, 4]
+
+
 # Numbers that are none
 
 
@@ -245,13 +286,17 @@ def test_a_training_that_diverges_everywhere_says_so(tmp_path, monkeypatch):
 
 
 def test_a_learning_rate_that_diverges_is_left_at_once_and_named(tmp_path, monkeypatch):
-    seen = []
+    seen, told = [], []
     prediction = fit_explosive(
-        tmp_path / "c.pt", monkeypatch, learning_rates=(0.9, 1e-6), on_progress=lambda done, total: seen.append(done)
-    )
+        tmp_path / "c.pt", monkeypatch, learning_rates=(0.9, 1e-6), on_progress=lambda done, total: seen.append(done),
+        on_epoch=told.append,
+    )  # fmt: skip
     assert seen == [1, 5, 6, 7, 8]
     assert prediction.selected["learning_rate"] == 1e-6
     assert prediction.flags == ("training diverged at learning rate 0.9",)
+    assert (told[0].learning_rate, told[0].validation_loss, told[0].validation_auroc) == (0.9, None, None)
+    assert not np.isfinite(told[0].training_loss)
+    assert all(np.isfinite([epoch.training_loss, epoch.validation_loss]).all() for epoch in told[1:])
     assert np.isfinite(prediction.test_scores).all()
 
 

@@ -137,8 +137,9 @@ def cells(count: int = 60, rare: int = 3):
 
 
 def fit(
-    checkpoint: Path, *, encoder=None, on_progress=lambda done, total: None, precision="fp32", seed=0, **changes
-) -> Prediction:
+    checkpoint: Path, *, encoder=None, on_progress=lambda done, total: None, on_epoch=lambda epoch: None,
+    precision="fp32", seed=0, **changes,
+) -> Prediction:  # fmt: skip
     """Train on three quarters of the cells; one thread, so that sums have one order everywhere."""
     patches, labels, groups = cells()
     threads = torch.get_num_threads()
@@ -146,7 +147,7 @@ def fit(
     try:
         return fit_network(
             protocol(**changes), encoder or load, patches, labels, groups, np.arange(44), np.arange(44, 60), seed=seed,
-            device="cpu", precision=precision, checkpoint=checkpoint, on_progress=on_progress,
+            device="cpu", precision=precision, checkpoint=checkpoint, on_progress=on_progress, on_epoch=on_epoch,
         )  # fmt: skip
     finally:
         torch.set_num_threads(threads)

@@ -23,7 +23,7 @@ from mitozoo.testing.records import dataset_record_findings, record_findings
 EVERYTHING = {
     "record", "license", "reference", "task", "negatives", "labelled by", "derived from", "files", "fingerprint",
     "label files", "read twice", "classes", "groups", "official split", "domain scanner", "votes", "crosswalks",
-    "positions", "images", "mpp", "cells inside",
+    "positions", "table_sha256", "images", "mpp", "cells inside",
 }  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def test_a_sound_dataset_passes_everything_in_seconds(folder, cells):
     assert set(found(report)) == EVERYTHING
     assert report.seconds < 30
     json.dumps(report.to_json())
-    assert str(report).splitlines()[-1].startswith("toy: 21 PASS, 0 WARN, 0 FAIL, in ")
+    assert str(report).splitlines()[-1].startswith("toy: 22 PASS, 0 WARN, 0 FAIL, in ")
 
 
 def edited(folder, **columns):
@@ -97,6 +97,7 @@ FAULTS = [
     ({}, lambda folder: edited(folder, case=""), "label files", "line 2: its case is empty"),
     ({}, lambda folder: edited(folder, scanner=" "), "label files", "line 2: domain 'scanner' is empty"),
     ({}, lambda folder: edited(folder, side="val"), "label files", "line 2: its side of the official split is 'val'"),
+    ({"table_sha256": {"hard": "0" * 64}}, nothing, "table_sha256", "hard: declared is another than "),
     ({}, lambda folder: (folder / "cells.csv").write_text(""), "label files", "has no column 'id'; it has none"),
     (
         {"split": "", "test_slides": ("s4", "s5", "s9")}, nothing, "label files",

@@ -69,7 +69,7 @@ def test_a_sound_plugin_passes(reports):
         ("mitozoo_plugin_hook", "light import", "importing it imports torch (mitozoo_plugin_hook.py, line"),
         ("mitozoo_plugin_raises", "light import", "it cannot be imported: RuntimeError: boom"),
         ("mitozoo_plugin_that_is_not", "light import", "No module named 'mitozoo_plugin_that_is_not'"),
-        ("mitozoo_plugin_empty", "offers", "neither a model nor a dataset"),
+        ("mitozoo_plugin_empty", "offers", "no model, dataset or tracker"),
         ("mitozoo_plugin_dice", "fingerprint", "in another process"),
         ("mitozoo_plugin_sets", "fingerprint", "in another process"),
     ],
