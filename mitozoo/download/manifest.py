@@ -111,7 +111,7 @@ def _read(path: Path) -> dict[str, Entry]:
         return {place: _entry(stated) for place, stated in document["files"].items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise DataError(
             f"{path} cannot be read as the record of fetched files: {error}",
             hint="Delete it, and mitozoo fetch makes it anew from the files that are there.",
