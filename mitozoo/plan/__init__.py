@@ -1,0 +1,1 @@
+"""A grid of runs as a graph of small tasks, and whoever executes them."""

@@ -1,0 +1,126 @@
+"""Faults that are really caused: the plan's other tasks go on, and the same command does what is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from tiny_plans import gone, kill, moments
+
+KILLS = int(os.environ.get("MITOZOO_KILLS", "3"))  # `make faults`: 100
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="NOT TESTED: processes are found in /proc")
+
+
+def test_killed_drivers_and_workers_lose_nothing(new_plan, undisturbed):
+    """One call after the other on one cache; whenever a call ends, all is compared and begun anew."""
+    whole, taken = undisturbed
+    plan = new_plan("killed", models=whole.models, further=whole.further)
+    hits = {"driver": 0, "workers": 0}
+    ended, drawn = 0, moments("kill -9", 100 * KILLS, taken)
+    while sum(hits.values()) < KILLS or not ended:
+        victim = "workers" if sum(hits.values()) % 3 == 2 else "driver"
+        process, deadline = plan.start(), time.monotonic() + drawn.pop()
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        alive = sum(hits.values()) < KILLS and process.poll() is None
+        if alive and victim == "driver":
+            kill(process)
+            hits[victim] += 1
+            assert gone(plan.workers), "an orphan goes on"
+            continue
+        if alive and (workers := plan.workers()):
+            for worker in workers:
+                os.kill(worker, signal.SIGKILL)
+            hits[victim] += 1
+        _, stderr = process.communicate(timeout=300)
+        assert process.returncode == 0, stderr
+        assert plan.results() == whole.results()
+        assert plan.shards() == whole.shards()
+        ended += 1
+        print(f"{hits} killed at work, {len(plan.events('lost'))} tasks begun again, {ended} times equal", flush=True)
+        plan.forget()
+
+
+def test_faulty_plugins_hurt_nobody_else_and_the_rest_is_done_again(new_plan, undisturbed):
+    whole, _ = undisturbed
+    ill = ("hangs", "leaves", "leaks", "killed", "broken")
+    plan = new_plan(
+        "faulty", models=(*ill, "steady", "speaks", "forks"), protocols=("knn",),
+        further=whole.further, execution="workers = 2\nmemory_gb = 1.5\ntask_minutes = 0.3\nshards_a_task = 8",
+    )  # fmt: skip
+    told = plan.run(code=3, TINY_CHILD="stays")
+    assert gone(plan.workers), "what a plugin forked outlives its worker"
+    assert told["results"] == {"all": 8, "cached": 0, "done": 3, "unfinished": 5}
+    why = {failure["about"].rpartition(" ")[2]: failure for failure in told["failures"]}
+    assert {name: failure["kind"] for name, failure in why.items()} == {
+        "hangs": "limit", "leaves": "died", "leaks": "died", "killed": "died", "broken": "error",
+    }  # fmt: skip
+    assert "in hang" in why["hangs"]["detail"]
+    assert "longer than the 0.3 minutes" in why["hangs"]["message"]
+    assert "1.5 GB" in why["leaks"]["message"]
+    assert "was killed" in why["killed"]["message"]
+    assert "this plugin is broken" in why["broken"]["message"]
+    lost = [line["about"].rpartition(" ")[2] for line in plan.events("lost")]
+    assert sorted(lost) == ["killed", "leaks", "leaves"]  # each was tried twice; the hanging one was not
+    steady = next(name for name in whole.results() if "knn" in name)
+    assert plan.results()[steady] == whole.results()[steady]
+    told = plan.run(TINY_WELL="1")
+    assert told["results"] == {"all": 8, "cached": 3, "done": 5, "unfinished": 0}
+
+
+def test_two_plans_at_once_do_each_piece_once(new_plan, undisturbed):
+    whole, _ = undisturbed
+    plan = new_plan("twice", models=whole.models, further=whole.further)
+    both = [plan.start("--json"), plan.start("--json")]
+    for process in both:
+        _, stderr = process.communicate(timeout=120)
+        assert process.returncode == 0, stderr
+    assert plan.results() == whole.results()
+    assert plan.shards() == whole.shards()
+    done = plan.events("done")
+    computed = {kind: sum(line["computed"] for line in done if line["kind"] == kind) for kind in ("embed", "fit")}
+    assert computed == {"embed": 168, "fit": 24}  # cells, and rows of both runs
+
+
+#: Everything is imported once; eight children, forked from the same state, evaluate the same at the same time.
+EIGHT = """
+import json, os, sys
+import mitozoo, torch
+import mitozoo.models.encoder, mitozoo.protocols.logistic, sklearn.model_selection, openslide
+from mitozoo.plugins.registry import load_registry
+load_registry().models
+torch.set_num_threads(1)
+children = []
+for _ in range(8):
+    child = os.fork()
+    if child == 0:
+        result = mitozoo.evaluate(**json.loads(sys.argv[1]))
+        os._exit(0 if result.mean() > 0.5 else 1)
+    children.append(child)
+print([os.waitpid(child, 0)[1] for child in children])
+"""
+
+
+def test_eight_processes_on_one_cold_cache_do_the_work_once(new_plan, undisturbed):
+    whole, _ = undisturbed
+    plan = new_plan("eight", models=whole.models, further=whole.further)
+    asked = {
+        "model": "steady", "dataset": "tiny", "data": str(plan.data), "folds": 2, "seeds": 3, "fractions": [0.5, 1],
+        "device": "cpu", "out": str(plan.runs),
+    }  # fmt: skip
+    loads = plan.folder / "loads.txt"
+    done = subprocess.run(
+        [sys.executable, "-c", EIGHT, json.dumps(asked)], env=plan.environment | {"TINY_LOADS": str(loads)},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.stdout.strip() == str([0] * 8), done.stderr
+    assert loads.read_text().split() == ["steady"]
+    assert plan.results().items() <= whole.results().items()
+    assert plan.shards() == whole.shards()
+    [compute] = plan.runs.glob("*/compute.json")
+    assert [call["embedded_cells"] for call in json.loads(compute.read_text())["calls"]] == [168]
