@@ -118,8 +118,8 @@ def test_it_names_every_check_and_tolerance():
 def test_dataset_tutorial_from_an_empty_folder_to_a_result(tmp_path, commands, monkeypatch):
     monkeypatch.setenv("MITOZOO_HOME", str(tmp_path / "home"))
     empty, said = run_from_nothing(DATASET_TUTORIAL, tmp_path, commands)
-    assert "my_cells: 13 PASS, 4 WARN, 0 FAIL" in said  # licence, reference, negatives and who labelled
-    assert "my-cells: 18 PASS, 1 WARN, 0 FAIL" in said  # the reference is a placeholder
+    assert "my_cells: 14 PASS, 4 WARN, 0 FAIL" in said  # licence, reference, negatives and who labelled
+    assert "my-cells: 19 PASS, 1 WARN, 0 FAIL" in said  # the reference is a placeholder
     assert "1 passed" in said
     results = [path.read_text() for path in (empty / "runs").glob("*/result.json")]
     assert {name for name in ("my_cells", "my-cells") if any(f'"{name}"' in text for text in results)} == {
