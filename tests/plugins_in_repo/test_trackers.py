@@ -148,16 +148,16 @@ def test_wandb_finds_the_run_that_nobody_was_sent(tracked):
     assert json.loads((folder / "files" / "result.json").read_text()) == tracked.result.document
 
 
-def test_a_run_that_fails_is_marked_so_in_mlflow(tracked):
+def test_a_run_that_fails_is_marked_so_in_mlflow(tracked, tmp_path):
     from mlflow import MlflowClient
 
     spec = load_registry().tracker("mlflow").spec
     run = TrackedRun(run_id="0" * 64, name="a-run", model="steady", dataset="tiny")
     for outcome, status in (("failed", "FAILED"), ("interrupted", "KILLED")):
-        tracker = spec.open(str(tracked.folder / "mlflow"), run)
+        tracker = spec.open(str(tmp_path), run)
         tracker.parameters({"model": "steady", "long": "x" * 10_000})
         tracker.close(outcome)
-        client = MlflowClient(tracking_uri=f"sqlite:///{tracked.folder / 'mlflow' / 'mlflow.db'}")
+        client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
         experiment = client.get_experiment_by_name("mitozoo").experiment_id
         [found] = client.search_runs([experiment], filter_string="attributes.run_name = 'a-run'")
         assert found.info.status == status
