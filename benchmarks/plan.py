@@ -2,7 +2,7 @@
 
     python benchmarks/plan.py schedule --tasks 1000000
     python benchmarks/plan.py overhead --tasks 1000 [--ray local]
-    python benchmarks/plan.py extraction --model efficientnet-lite0 --cells 2000
+    python benchmarks/plan.py extraction --model efficientnet-lite0 --dataset ami-br --data DIR --cells 2048
 
 `schedule` gives the tasks of a grid to workers that have done them at once: it clocks surveys' growth into tasks, the
 choice of each task, and the journal. `overhead` runs a real plan of small fits and takes from the workers' time what
@@ -27,7 +27,7 @@ from pathlib import Path
 GRID = """
 [[grid]]
 models = ["{model}"]
-datasets = ["demo"]
+datasets = [{dataset}]
 protocols = ["{protocol}"]
 controls = "labels"
 {further}
@@ -107,10 +107,10 @@ def schedule(asked):
     print(f"{len(drive.graph):,} tasks of {len(runs):,} runs scheduled in {took}")
 
 
-def plan_in(folder, model, protocol, further, execution, *arguments):
+def plan_in(folder, model, protocol, further, execution, *arguments, dataset='"demo"'):
     """Run a plan in a folder of its own, with the cache of the caller; return its journal and the seconds it took."""
     file = Path(folder) / "grid.toml"
-    file.write_text(GRID.format(model=model, protocol=protocol, further=further, execution=execution))
+    file.write_text(GRID.format(model=model, dataset=dataset, protocol=protocol, further=further, execution=execution))
     began = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "mitozoo", "plan", "run", str(file), "--out", str(Path(folder) / "runs"), *arguments],
@@ -182,8 +182,11 @@ def extraction(asked):
             home = Path(os.environ["MITOZOO_HOME"]) / "embeddings"
             shutil.rmtree(home, ignore_errors=True)
             with tempfile.TemporaryDirectory() as folder:
-                further = f"limit = {asked.cells}\nfolds = 1"
-                lines, _ = plan_in(folder, asked.model, "knn", further, f"workers = {workers}\nthreads = 1")
+                further, data = f"limit = {asked.cells}\nfolds = 1", f', data = "{asked.data}"' if asked.data else ""
+                execution = f"workers = {workers}\nthreads = 1"
+                lines, _ = plan_in(
+                    folder, asked.model, "knn", further, execution, dataset=f'{{ name = "{asked.dataset}"{data} }}'
+                )
             embeds = [line for line in lines if line["event"] == "done" and line["kind"] == "embed"]
             begun = min(line["time"] for line in lines if line["event"] == "task" and line["kind"] == "embed")
             wall = max(line["time"] for line in embeds) - begun
@@ -201,7 +204,9 @@ def main():
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--ray")
     parser.add_argument("--model", default="efficientnet-lite0")
-    parser.add_argument("--cells", type=int, default=1000)
+    parser.add_argument("--dataset", default="demo")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--cells", type=int, default=2048, help="of extraction: a shard, one task, has up to 1,024")
     parser.add_argument("--repeats", type=int, default=3)
     asked = parser.parse_args()
     asked.tasks = asked.tasks or {"schedule": 1_000_000, "overhead": 1000}.get(asked.what)
