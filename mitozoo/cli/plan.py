@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mitozoo.cli.options import json_option
+from mitozoo.cli.options import json_option, log_options
 
 if TYPE_CHECKING:
     from mitozoo.plan.drive import Drive
@@ -36,6 +36,7 @@ def plan() -> None:
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes at once; default: one a device.")
 @click.option("--ray", metavar="ADDRESS", help="local, auto, or ray://host:port: Ray does the tasks.")
 @out_option
+@log_options
 @json_option
 @click.pass_context
 def run(

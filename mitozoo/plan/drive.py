@@ -6,8 +6,10 @@ import dataclasses
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from logging import ERROR, INFO
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mitozoo.engine.log import tell, within
 from mitozoo.plan.graph import Graph
 from mitozoo.plan.growth import Growth
 from mitozoo.plan.task import Asked, Failure, Outcome, Task
@@ -142,6 +144,7 @@ class Drive:
             self.failures[task.key] = why
             self.graph.fail(task.key)
             self.journal.write("failed", **told)
+            self._tell(task, "failed", outcome, f"{task.about} failed: {why.message}")
             self._failed[task.kind, task.group] += 1
             if task.kind != "survey" and self._failed[task.kind, task.group] >= HOPELESS:
                 self.journal.write("given up", kind=task.kind, tasks=self.graph.drop(task.kind, task.group))
@@ -151,9 +154,17 @@ class Drive:
                 self.growth.grow(Asked.of(task.payload["asked"]), outcome.value or {})
             self.graph.done(task.key)
             self.journal.write("done", cells=task.cells, computed=(outcome.value or {}).get("computed"), **told)
+            self._tell(task, "done", outcome, f"{task.about} done")
             if task.kind == "survey":
                 self._count()
         self.on_change(self)
+
+    def _tell(self, task: Task, status: str, outcome: Outcome, message: str) -> None:
+        with within(task=task.key):
+            tell(
+                "task", message, level=ERROR if status == "failed" else INFO, status=status, kind=task.kind,
+                seconds=round(outcome.seconds, 4),
+            )  # fmt: skip
 
     def _count(self) -> None:
         self._counted = time.monotonic()

@@ -19,7 +19,14 @@ def test_faulty_plugins_hurt_nobody_else_and_the_rest_is_done_again(new_plan, un
         "faulty", models=(*ill, "steady", "speaks", "forks"), protocols=("knn",),
         further=whole.further, execution="workers = 2\nmemory_gb = 1.5\ntask_minutes = 0.3\nshards_a_task = 8",
     )  # fmt: skip
-    told = plan.run(code=3, TINY_CHILD="stays")
+    log, counts = plan.folder / "log.jsonl", plan.folder / "plan.prom"
+    told = plan.run("--log", str(log), "--prometheus", str(counts), code=3, TINY_CHILD="stays")
+    entries = [entry for entry in map(json.loads, log.read_text().splitlines()) if entry["event"] == "task"]
+    failed = [entry for entry in entries if entry["status"] == "failed"]
+    assert {entry["level"] for entry in failed} == {"error"}
+    assert len(failed) == len(told["failures"]) == len({entry["task"] for entry in failed})
+    assert len(entries) - len(failed) == sum(of_kind.get("done", 0) for of_kind in told["tasks"].values())
+    assert f'mitozoo_tasks_total{{status="failed",writer="plan"}} {len(failed)}.0' in counts.read_text()
     assert gone(plan.workers), "what a plugin forked outlives its worker"
     assert told["results"] == {"all": 8, "cached": 0, "done": 3, "unfinished": 5}
     why = {failure["about"].rpartition(" ")[2]: failure for failure in told["failures"]}
