@@ -57,13 +57,18 @@ def guarded(plugin: str, label: str, doing: str, seconds: float, *, remedy: str 
 
 def time_allowed() -> float:
     """Return the seconds that a plugin may take: `MITOZOO_IMPORT_TIMEOUT`, else 30."""
-    text = os.environ.get(TIMEOUT_VARIABLE) or "30"
+    return seconds_stated(TIMEOUT_VARIABLE, 30)
+
+
+def seconds_stated(variable: str, otherwise: float) -> float:
+    """Return the seconds that an environment variable states, or others where it states nothing."""
+    text = os.environ.get(variable) or f"{otherwise:g}"
     try:
         seconds = float(text)
         if not 0 < seconds < float("inf"):
             raise ValueError(text)
     except ValueError as error:
-        raise MitozooError(f"{TIMEOUT_VARIABLE} is '{text}'; it must be a number of seconds above 0") from error
+        raise MitozooError(f"{variable} is '{text}'; it must be a number of seconds above 0") from error
     return seconds
 
 

@@ -13,10 +13,10 @@ import pandas as pd
 
 from mitozoo.errors import StorageError, VerificationError
 from mitozoo.results.result import Result
-from mitozoo.results.row import DONE
 from mitozoo.results.run_folder import COMPUTE, RESULT
 from mitozoo.results.schema import violations
 from mitozoo.results.tables import CELLS, KEPT, PREDICTIONS, SPLITS, TEST, read_table
+from mitozoo.results.tested import finished_entries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,11 +158,7 @@ def _require_recorded(path: Path, sha256: str | None) -> None:
 
 def _fits(folder: Path, document: dict[str, Any], cells: pd.DataFrame) -> list[TestedFit]:
     """Return the fits of the largest fraction; only their rows of the tables are read."""
-    further = {fold["fold"] for fold in document["folds"] if fold["reference_for"] is not None}
-    done = [
-        entry for entry in document["scores"]
-        if entry["status"] == DONE and not entry.get("perturbed") and entry["fold"] not in further
-    ]  # fmt: skip
+    done = finished_entries(document)
     if not done:
         return []
     fraction = max(entry["fraction"] for entry in done)

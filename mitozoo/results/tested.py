@@ -100,15 +100,20 @@ def read_tested(folder: Path, *, fraction: float | None = None, seed: int | None
     return TestedRun(document, cells, tuple(rows), fraction)
 
 
+def finished_entries(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the entries of a document's finished rows on untouched cells, those of reference folds left out."""
+    further = {fold["fold"] for fold in document["folds"] if fold["reference_for"] is not None}
+    return [
+        entry for entry in document["scores"]
+        if entry["status"] == DONE and not entry.get("perturbed") and entry["fold"] not in further
+    ]  # fmt: skip
+
+
 def _wanted(
     document: dict[str, Any], run: str, fraction: float | None, seed: int | None
 ) -> tuple[list[dict[str, Any]], float]:
     """Return the entries of the finished rows that are asked for, and their label fraction."""
-    further = {fold["fold"] for fold in document["folds"] if fold["reference_for"] is not None}
-    done = [
-        entry for entry in document["scores"]
-        if entry["status"] == DONE and not entry.get("perturbed") and entry["fold"] not in further
-    ]  # fmt: skip
+    done = finished_entries(document)
     if not done:
         raise DataError(f"{run} has scored no cell: all of its rows were skipped")
     fractions = sorted({entry["fraction"] for entry in done}, reverse=True)

@@ -14,8 +14,9 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from mitozoo.errors import MitozooError, ModelError
+from mitozoo.errors import ModelError
 from mitozoo.models.isolated.frames import FrameError, receive, send
+from mitozoo.plugins.guard import seconds_stated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,14 +122,7 @@ class Worker:
 
 def time_allowed() -> float:
     """Return the seconds that a worker may take for an answer: `MITOZOO_WORKER_TIMEOUT`, else 1,800."""
-    text = os.environ.get(TIMEOUT_VARIABLE) or f"{SECONDS:g}"
-    try:
-        seconds = float(text)
-        if not 0 < seconds < float("inf"):
-            raise ValueError(text)
-    except ValueError as error:
-        raise MitozooError(f"{TIMEOUT_VARIABLE} is '{text}'; it must be a number of seconds above 0") from error
-    return seconds
+    return seconds_stated(TIMEOUT_VARIABLE, SECONDS)
 
 
 def _raw(stream: Any) -> FileIO:
