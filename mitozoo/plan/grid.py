@@ -103,7 +103,9 @@ def read_plan(path: Path, *, out: Path | str | None = None) -> PlanFile:
     """
     try:
         stated = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise MitozooError(f"the plan {path} cannot be read: {error.strerror}", hint=_FILE_HINT) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise MitozooError(f"{path} is no plan: {error}", hint=_FILE_HINT) from error
     _require_known(path, "", stated, ("name", "out", "grid", "execution"))
     of_execution = _table(path, "execution", stated.get("execution", {}))
