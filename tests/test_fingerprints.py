@@ -167,6 +167,7 @@ def tree(tmp_path, monkeypatch):
     git = fingerprints._git
     monkeypatch.setattr(fingerprints, "ROOT", tmp_path)
     monkeypatch.setattr(fingerprints, "GOLDEN", tmp_path / "golden.json")
+    monkeypatch.setattr(fingerprints, "STATED", tmp_path / "statements.json")
     for name in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"):
         monkeypatch.setenv(name, "someone")
     git("init", "--quiet")

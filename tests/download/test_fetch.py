@@ -452,7 +452,8 @@ def test_an_archive_too_large_for_the_disk_is_kept_for_the_next_time(site, get, 
         patch.setattr("mitozoo.download.fetch.free_bytes", lambda folder: 1000)
         with pytest.raises(StorageError, match="does not fit the disk"):
             get(archived)
-    assert contents(tmp_path / "data") == {"cells.csv": LABELS}
+    # The table comes beside it, and may have been stopped as well.
+    assert contents(tmp_path / "data").keys() <= {"cells.csv"}
     site.requests.clear()
     get(archived)
     assert contents(tmp_path / "data") == EXPECTED
