@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mitozoo.errors import ProtocolError
 from mitozoo.plugins.record import record
-from mitozoo.protocols.held_out import FIXED_THRESHOLD, hold_out, require_finite
+from mitozoo.protocols.held_out import FIXED_THRESHOLD, blocks_of, hold_out, require_finite
 from mitozoo.protocols.prediction import Prediction
 from mitozoo.protocols.spec import Protocol
 from mitozoo.statistics.metrics import best_threshold
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mitozoo.protocols.design import Design
 
 TIE = 1e-12  # log losses this close are equal, and the stronger penalty stays
+LOST = 10.0  # times a step's change of the held-out loss: each step changes it by less than a third of the last
 
 
 @record
@@ -80,15 +81,16 @@ def fit_linear_probe(
     """
     import torch
 
-    from mitozoo.protocols.design import Design
+    from mitozoo.protocols.design import HELD_VALUES, Design
     from mitozoo.protocols.logistic import PenaltyPath
 
     require_finite(embeddings, train, test)
     parts, flags = hold_out(protocol, labels, groups, train)
-    design = Design(
-        torch.as_tensor(embeddings[train], device=device),
-        torch.as_tensor(labels[train].astype(np.int64), device=device),
-    )
+    truth = torch.as_tensor(labels[train].astype(np.int64), device=device)
+    if len(train) * embeddings.shape[1] > HELD_VALUES and device == "cpu":  # taken where they lie, some at a time
+        design = Design(torch.as_tensor(embeddings), truth, torch.as_tensor(train))
+    else:
+        design = Design(torch.as_tensor(embeddings[train], device=device), truth)
     threshold, validation_scores = FIXED_THRESHOLD, np.empty(0)
     if parts:
         choice = _choose_penalty(protocol, design, train, parts)
@@ -106,8 +108,9 @@ def fit_linear_probe(
     if not converged:
         flags.append("solver did not converge")
     weight, bias = head.weights[0].cpu().numpy(), head.bias.cpu().numpy()
+    some = (embeddings[rows] for rows in blocks_of(test))
     return Prediction(
-        test_scores=_sigmoid(embeddings[test].astype(np.float64) @ weight + bias),
+        test_scores=_sigmoid(np.concatenate([vectors.astype(np.float64) @ weight for vectors in some]) + bias),
         inner_parts=tuple(parts),
         validation_scores=validation_scores,
         threshold=threshold,
@@ -139,17 +142,45 @@ def _choose_penalty(protocol: LinearProbe, design: Design, train: Rows, parts: l
     path = PenaltyPath(design, torch.as_tensor(~np.stack(outside), device=design.labels.device))
     best, best_loss, worse, converged = _Choice(protocol.fixed_lambda), np.inf, 0, True
     for penalty in reversed(protocol.lambdas):
-        heads = path.solve(penalty)
-        margins = heads.margins.cpu().numpy()
-        held_out = np.concatenate([margins[index, part] for index, part in enumerate(outside)])
-        loss = float((np.logaddexp(0, held_out) - truth * held_out).mean())
-        converged = converged and bool(heads.converged.all())
+        rival = _Rival(outside, truth, best_loss)
+        heads = path.solve(penalty, rival.has_lost)
+        loss = rival.loss(heads.margins)
+        converged = converged and (rival.lost or bool(heads.converged.all()))
         worse = 0 if loss < best_loss - TIE else worse + 1
         if worse == 0:
-            best, best_loss = _Choice(penalty, held_out, heads.start.mean(0, keepdim=True)), loss
+            best, best_loss = _Choice(penalty, rival.held_out(heads.margins), heads.start.mean(0, keepdim=True)), loss
         if worse == protocol.give_up_after:
             break
     return replace(best, converged=converged)
+
+
+class _Rival:
+    """A weaker penalty on its way, held against the best so far.
+
+    One that has lost need not be solved to its last digit, and most steps would go into those digits: once all that a
+    step changes of its held-out loss is a small part of what it lacks, no later and smaller step makes that up.
+    """
+
+    def __init__(self, outside: list[npt.NDArray[np.bool_]], truth: npt.NDArray[np.float64], best_loss: float) -> None:
+        self.outside, self.truth, self.best_loss = outside, truth, best_loss
+        self.before, self.lost = np.inf, False
+
+    def held_out(self, margins: Tensor) -> npt.NDArray[np.float64]:
+        """Return the margins of the held-out cells, in the order of the inner parts, from those of all (H, n)."""
+        rows = margins.cpu().numpy()
+        return np.concatenate([rows[index, part] for index, part in enumerate(self.outside)])
+
+    def loss(self, margins: Tensor) -> float:
+        """Return the pooled held-out log loss."""
+        held_out = self.held_out(margins)
+        return float((np.logaddexp(0, held_out) - self.truth * held_out).mean())
+
+    def has_lost(self, margins: Tensor) -> bool:
+        """Tell so after a step."""
+        loss = self.loss(margins)
+        self.lost = loss - self.best_loss > LOST * abs(loss - self.before)
+        self.before = loss
+        return self.lost
 
 
 def _sigmoid(margins: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

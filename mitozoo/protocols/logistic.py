@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from mitozoo.protocols.design import Design, deviations_within
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mitozoo.protocols.design import Design
 
 GRADIENT_TOLERANCE = 1e-7  # of the largest entry; where a weak penalty bends the loss little, less: 1e-4 of it
 MAX_NEWTON_STEPS = 100
@@ -50,7 +50,7 @@ class PenaltyPath:
         """Take members (H, n) bool, each row with both classes, and the coordinates (H, d + 1) to start from."""
         self.design = design
         self.share = members.to(torch.float64) / members.sum(1, keepdim=True)  # a cell's weight in the mean
-        self.scale = deviations_within(design.features, self.share)
+        self.scale = design.deviations_within(self.share)
         self.scale[:, -1] = 1.0
         self.typical = self.scale.square().mean(0).sqrt()
         prevalence = self.share @ design.labels
@@ -61,38 +61,58 @@ class PenaltyPath:
         self.curvature = (prevalence * (1 - prevalence)).mean().float() * design.uniform_curvature
         self.stale = False
 
-    def solve(self, penalty: float) -> Heads:
-        """Return all heads for a penalty > 0."""
+    def solve(self, penalty: float, enough: Callable[[Tensor], bool] = lambda margins: False) -> Heads:
+        """Return all heads for a penalty > 0.
+
+        Args:
+            penalty: lambda.
+            enough: told the margins (H, n) after each step; where it says so, the heads stay as they are by then.
+        """
         design, self.ridge = self.design, penalty * self.scale.square()
         self.ridge[:, -1] = 0.0
         tolerance = min(GRADIENT_TOLERANCE, 1e-4 * penalty)
-        margins = self.weights @ design.features.T
+        margins = design.margins(self.weights)
         converged = torch.zeros(len(margins), dtype=torch.bool, device=margins.device)
         active, invert = torch.arange(len(margins), device=margins.device), None
         for _ in range(MAX_NEWTON_STEPS):
-            chance = margins[active].sigmoid()
-            gradient = (self.share[active] * (chance - design.labels)) @ design.features
-            gradient += self.ridge[active] * self.weights[active]
+            gradient = self._gradient(active, margins)
             left = (gradient / self.scale[active]).abs().amax(1) >= tolerance
             converged[active[~left]] = True
-            active, chance, gradient = active[left], chance[left], gradient[left]
+            active, gradient = active[left], gradient[left]
             if not len(active):
                 break
-            bend = (self.share[active] * chance * (1 - chance)).float()
+            bend = self._bend(active, margins)
             if self.stale:
                 self.curvature, invert = design.curvature(bend.mean(0)), None
             invert = invert or self._inverse(penalty)
             step, count = self._newton_step(active, gradient, bend, invert)
             self.stale = count > MANY_CG_STEPS
-            moved = step @ design.features.T
-            length = self._line_search(active, gradient, step, margins[active], moved)[:, None]
+            moved = design.margins(step)
+            length = self._line_search(active, gradient, step, margins, moved)[:, None]
             self.weights[active] += length * step
             margins[active] += length * moved
-            if not bool((length > 0).any()):
-                break  # nothing but rounding is left
+            if not bool((length > 0).any()) or enough(margins):
+                break  # nothing but rounding is left, or nobody asks for more
         weights = self.weights[:, :-1] / design.deviation
         bias = self.weights[:, -1] - weights @ design.mean
         return Heads(weights, bias, converged, margins, self.weights.clone())
+
+    def _gradient(self, active: Tensor, margins: Tensor) -> Tensor:
+        """Return (a, d + 1) of the active heads' objectives, where all heads have margins (H, n)."""
+        labels = self.design.labels
+
+        def residual(where: slice) -> Tensor:
+            return self.share[:, where][active] * (margins[:, where][active].sigmoid() - labels[where])
+
+        return self.design.summed(residual) + self.ridge[active] * self.weights[active]
+
+    def _bend(self, active: Tensor, margins: Tensor) -> Tensor:
+        """Return (a, n), in single precision, how much each cell bends the active heads' objectives."""
+        parts = []
+        for where in self.design.slices:
+            chance = margins[:, where][active].sigmoid()
+            parts.append((self.share[:, where][active] * chance * (1 - chance)).float())
+        return torch.cat(parts, dim=1)
 
     def _newton_step(
         self, active: Tensor, gradient: Tensor, bend: Tensor, invert: Callable[[Tensor], Tensor]
@@ -122,12 +142,16 @@ class PenaltyPath:
 
     def _line_search(self, active: Tensor, gradient: Tensor, step: Tensor, margins: Tensor, moved: Tensor) -> Tensor:
         """Halve each head's step until its objective falls enough; a step too short to matter becomes 0."""
-        share, ridge, weights, labels = self.share[active], self.ridge[active], self.weights[active], self.design.labels
+        ridge, weights, labels = self.ridge[active], self.weights[active], self.design.labels
+
+        def loss(length: Tensor, where: slice) -> Tensor:
+            reached = margins[:, where][active] + length[:, None] * moved[:, where]
+            losses = softplus(reached, threshold=40) - labels[where] * reached  # from 40 on they are equal to rounding
+            return (self.share[:, where][active] * losses).sum(1)
 
         def objective(length: Tensor) -> Tensor:
-            reached = margins + length[:, None] * moved
-            losses = softplus(reached, threshold=40) - labels * reached  # from 40 on they are equal to rounding
-            return (share * losses).sum(1) + (ridge * (weights + length[:, None] * step).square()).sum(1) / 2
+            losses = torch.stack([loss(length, where) for where in self.design.slices]).sum(0)
+            return losses + (ridge * (weights + length[:, None] * step).square()).sum(1) / 2
 
         slope, length = (gradient * step).sum(1), torch.ones_like(gradient[:, 0])
         before = objective(0 * length)

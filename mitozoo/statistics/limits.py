@@ -35,12 +35,12 @@ def jackknife_limits(value: float, left_out: Floats, metric_range: str, cells: i
     """
     if len(left_out) < 2 or np.isnan(left_out).any() or math.isnan(value):
         return None, None
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     least = 1 / (2 * cells)
     scaled = _to_scale(np.append(left_out, value), metric_range, least)
     groups, spread = len(left_out), scaled[:-1] - scaled[:-1].mean()
-    reach = t.ppf((1 + LEVEL) / 2, groups - 1) * math.sqrt((groups - 1) / groups * float(spread @ spread))
+    reach = float(stdtrit(groups - 1, (1 + LEVEL) / 2)) * math.sqrt((groups - 1) / groups * float(spread @ spread))
     low, high = _from_scale(scaled[-1] + np.array([-reach, reach]), metric_range)
     return min(float(low), value), max(float(high), value)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.pipeline import make_pipeline
@@ -11,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mitozoo.data.splits import inner_folds, outer_folds
 from mitozoo.errors import DataError
-from mitozoo.protocols import logistic
+from mitozoo.protocols import design, held_out, linear_probe, logistic
 from mitozoo.protocols.linear_probe import LinearProbe, fit_linear_probe
 from mitozoo.statistics.metrics import best_threshold
 
@@ -87,6 +89,18 @@ def test_its_choices_are_those_of_scikit_learn(data, settings):
     assert prediction.threshold == pytest.approx(threshold, abs=1e-4)
     np.testing.assert_allclose(prediction.validation_scores, validation_scores, atol=1e-4)
     np.testing.assert_allclose(prediction.test_scores, test_scores, atol=1e-4)
+
+
+def test_very_many_cells_are_taken_some_at_a_time(monkeypatch):
+    whole = fit(*dataset())
+    monkeypatch.setattr(design, "HELD_VALUES", 0)
+    monkeypatch.setattr(design, "BLOCK_VALUES", 700)
+    monkeypatch.setattr(held_out, "BLOCK", 37)
+    parted = fit(*dataset())
+    assert parted.selected == whole.selected
+    assert parted.threshold == pytest.approx(whole.threshold, abs=1e-7)
+    np.testing.assert_allclose(parted.test_scores, whole.test_scores, atol=1e-7)
+    np.testing.assert_allclose(parted.validation_scores, whole.validation_scores, atol=1e-7)
 
 
 def test_the_saved_head_gives_the_scores():
@@ -196,6 +210,24 @@ def test_too_few_groups_fix_lambda_and_threshold_and_say_so():
     assert any("lambda fixed at 2, threshold at 0.5" in flag for flag in prediction.flags)
     expected = sklearn_probe(2.0, embeddings[train], labels[train]).predict_proba(embeddings[test])[:, 1]
     np.testing.assert_allclose(prediction.test_scores, expected, atol=1e-4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    n=st.integers(80, 400), d=st.integers(2, 150), signal=st.sampled_from([0.0, 0.3, 1.0, 4.0]),
+    scale=st.sampled_from([0.1, 1.0]), seed=st.integers(0, 2**20),
+)  # fmt: skip
+def test_penalties_that_are_left_once_they_have_lost_would_have_lost(n, d, signal, scale, seed):
+    data = dataset(n, d, groups=12, signal=signal, seed=seed)
+    embeddings = data[0] * np.geomspace(scale, 1, data[0].shape[1], dtype=np.float32)
+    quick = fit(embeddings, *data[1:])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linear_probe, "LOST", np.inf)
+        thorough = fit(embeddings, *data[1:])
+    assert quick.selected == thorough.selected
+    assert quick.threshold == pytest.approx(thorough.threshold, abs=1e-9)
+    np.testing.assert_allclose(quick.test_scores, thorough.test_scores, atol=1e-6)
+    np.testing.assert_array_equal(quick.validation_scores, thorough.validation_scores)
 
 
 def test_a_solver_that_is_stopped_says_so(monkeypatch):
