@@ -25,15 +25,15 @@ demo: setup ## the main job on the embedded dataset, a short end-to-end training
 		--set epochs=2 --limit 400 --folds 1
 	$(BIN)/mitozoo report runs/*-demo-* --page runs/report.html
 
-test: setup ## on every core; each process keeps to one, and a module's tests stay together
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+test: setup ## on every core; each process keeps to one, and a module's tests stay together: tests/conftest.py orders them
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 fuzz: setup ## 10,000 mutated files of strangers, of all readers together; `make test` reads 1,000
 	MITOZOO_FUZZED_FILES=10000 $(BIN)/python -m pytest -p no:randomly -k "or_refused" \
 		tests/data tests/security tests/plugins_in_repo/test_datasets.py
 
 faults: setup ## a plan killed 100 times at random moments, and 100 nodes of Ray; `make test` has a few
-	MITOZOO_KILLS=100 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s -p no:randomly -k "killed_drivers or loses_one" tests/plan
+	MITOZOO_KILLS=100 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s -p no:randomly -k "killed_drivers or loses_nodes" tests/plan
 
 audit-dependencies: | $(UV) ## what vulnerability services know of constraints.txt; exit code 3 where they cannot be asked
 	$(PYTHON) .ci/audit_dependencies.py $(UV)

@@ -5,11 +5,11 @@ python benchmarks/bootstrap.py --fits 25 --cells 14000 --groups 300 --replicates
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 
 import numpy as np
+from recording import arguments, keep, say
 from sklearn import metrics as sk
 
 from mitozoo.statistics.bootstrap import ScoredRow, intervals
@@ -32,7 +32,7 @@ OF_SCIKIT_LEARN = {
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     for name, value in {"fits": 25, "cells": 14_000, "groups": 300, "replicates": 1000, "repeats": 3}.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     asked = parser.parse_args()
@@ -63,11 +63,12 @@ def main():
         seconds.append(time.perf_counter() - start)
     busy = (time.process_time() - busy) / asked.repeats
     median = statistics.median(seconds)
-    print(f"equal to scikit-learn in {len(few)} replicates of {len(OF_SCIKIT_LEARN)} metrics")
-    print(f"mitozoo: {len(REPLICATED)} metrics, median {median:.1f} s ({min(seconds):.1f} to {max(seconds):.1f})")
-    print(f"mitozoo, processor time: {busy:.1f} s")
-    print(f"scikit-learn loop: {len(OF_SCIKIT_LEARN)} metrics, processor time scaled from {len(few)}: {loop:.0f} s")
-    print(f"ratio of processor times: {loop / busy:.0f}")
+    say(f"equal to scikit-learn in {len(few)} replicates of {len(OF_SCIKIT_LEARN)} metrics")
+    say(f"mitozoo: {len(REPLICATED)} metrics, median {median:.1f} s ({min(seconds):.1f} to {max(seconds):.1f})")
+    say(f"mitozoo, processor time: {busy:.1f} s")
+    say(f"scikit-learn loop: {len(OF_SCIKIT_LEARN)} metrics, processor time scaled from {len(few)}: {loop:.0f} s")
+    say(f"ratio of processor times: {loop / busy:.0f}")
+    keep(asked, __doc__)
 
 
 if __name__ == "__main__":

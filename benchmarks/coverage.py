@@ -9,10 +9,10 @@ all simulations.
 
 from __future__ import annotations
 
-import argparse
 import math
 
 import numpy as np
+from recording import arguments, keep, say
 
 from mitozoo.statistics.bootstrap import ScoredRow, effective_groups, intervals
 
@@ -89,12 +89,12 @@ def coverage(sizes, rates, *, methods, simulations, replicates, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--simulations", type=int, default=200)
     parser.add_argument("--replicates", type=int, default=500)
     asked = parser.parse_args()
-    print("| slides | effective | method |", " | ".join(METRICS), "|")
-    print("|---|---|---|" + "---|" * len(METRICS))
+    say(f"| slides | effective | method | {' | '.join(METRICS)} |")
+    say("|---|---|---|" + "---|" * len(METRICS))
     for number, (name, (sizes, rates)) in enumerate(scenarios().items()):
         found = coverage(
             sizes,
@@ -105,13 +105,12 @@ def main():
             seed=number,
         )
         for method, shares in found.items():
-            print(f"| {name} | {effective_groups(sizes):.1f} | {method} |", end=" ")
-            for share, withheld in shares.values():
-                print(
-                    "-" if math.isnan(share) else f"{share:.3f}" + (f" ({withheld:.1%} none)" if withheld else ""),
-                    end=" | ",
-                )
-            print(flush=True)
+            told = " | ".join(
+                "-" if math.isnan(share) else f"{share:.3f}" + (f" ({withheld:.1%} none)" if withheld else "")
+                for share, withheld in shares.values()
+            )
+            say(f"| {name} | {effective_groups(sizes):.1f} | {method} | {told} |")
+    keep(asked, __doc__)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ python benchmarks/leaderboard.py
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import random
@@ -20,8 +19,10 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
+from recording import arguments, keep, say
 
 import mitozoo
 from mitozoo.leaderboard.boards import make_boards
@@ -32,11 +33,14 @@ from mitozoo.leaderboard.walking import find_results
 from mitozoo.plugins.record import canonical_json
 from mitozoo.results.run_folder import COMPUTE, RESULT, run_id
 
+if TYPE_CHECKING:
+    import argparse
+
 LICENCES = ("Apache-2.0", "MIT", "CC-BY-NC-ND-4.0", "the owner's own")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     for what, number in (("models", 200), ("datasets", 20), ("protocols", 5), ("entries", 5)):
         parser.add_argument(f"--{what}", type=int, default=number)
     parser.add_argument("--processes", type=int, help="that read documents; default: one a core")
@@ -47,17 +51,18 @@ def main():
         runs, site = Path(folder) / "results", Path(folder) / "site"
         size = make_up(real, runs, asked)
         results = asked.models * asked.datasets * asked.protocols * asked.entries
-        print(f"{results:,} results of {size / results / 1e3:.0f} kB, {size / 1e9:.2f} GB")
+        say(f"{results:,} results of {size / results / 1e3:.0f} kB, {size / 1e9:.2f} GB")
         start, used = time.perf_counter(), os.times()
         built = build_site(runs, site, processes=asked.processes)
         taken, after = time.perf_counter() - start, os.times()
         spent = sum(after[:4]) - sum(used[:4])
         pages = list(site.rglob("*.html"))
-        print(f"built: {taken:.1f} s, of the processors {spent:.1f} s; {built.boards:,} tables, {len(pages):,} pages, "
+        say(f"built: {taken:.1f} s, of the processors {spent:.1f} s; {built.boards:,} tables, {len(pages):,} pages, "
               f"{sum(page.stat().st_size for page in pages) / 1e6:,.0f} MB")  # fmt: skip
         largest = max(pages, key=lambda page: page.stat().st_size)
         for page in (site / "index.html", largest, widest(runs, site / "widest.html", results)):
-            print(f"{page.relative_to(site)}, {page.stat().st_size / 1e6:.2f} MB: {seen(page)}")
+            say(f"{page.relative_to(site)}, {page.stat().st_size / 1e6:.2f} MB: {seen(page)}")
+    keep(asked, __doc__)
 
 
 def make_up(real: Path, runs: Path, asked: argparse.Namespace) -> int:
@@ -104,7 +109,7 @@ def widest(runs: Path, page: Path, rows: int) -> Path:
     [board] = make_boards(entries, {})
     pages = {one.model.key: "../index.html" for one in entries}
     page.write_text(render(board_page(board, pages, "../index.html")), encoding="utf-8")
-    print(f"a table of {rows:,} rows: made in {time.perf_counter() - start:.1f} s")
+    say(f"a table of {rows:,} rows: made in {time.perf_counter() - start:.1f} s")
     return page
 
 

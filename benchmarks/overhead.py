@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mitozoo.data.cells import read_cells, select_data_folder
-from mitozoo.data.patches import Geometry, PatchPlan, plan_patches
+from mitozoo.data.cells import read_cells
+from mitozoo.data.folder import select_data_folder
+from mitozoo.data.geometry import Geometry
+from mitozoo.data.patches import PatchPlan, plan_patches
 from mitozoo.embeddings.extract import embed, shards
 from mitozoo.embeddings.store import EmbeddingKey, EmbeddingStore
 from mitozoo.models.encoder import Encoder, load_encoder

@@ -9,7 +9,6 @@ python benchmarks/patches.py [--cells 5000] [--tile 256] [--rounds 3] [--order r
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import os
@@ -24,15 +23,17 @@ import openslide
 import pandas as pd
 import tifffile
 from PIL import Image
+from recording import arguments, keep, say, skip
 
 from mitozoo.data import jpeg_tiles
 from mitozoo.data.cells import Cells, read_every_cell
-from mitozoo.data.patches import Geometry, PatchPlan, plan_patches
+from mitozoo.data.geometry import Geometry
+from mitozoo.data.patches import PatchPlan, plan_patches
 from mitozoo.data.slides import _open_slides
 from mitozoo.embeddings.reading import ROWS_A_TASK, reading_threads
+from mitozoo.plugins.dataset_spec import DatasetSpec
 from mitozoo.plugins.formats import CellTable
 from mitozoo.plugins.registry import load_registry
-from mitozoo.plugins.specs import DatasetSpec
 
 MPP, SIDE = 0.25, 224
 FIELD = (7_400, 5_600)  # px around one MIDOG++ image, with room to its neighbours
@@ -51,7 +52,7 @@ SPEC = DatasetSpec(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--cells", type=int, default=5000)
     parser.add_argument("--tile", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
@@ -59,8 +60,7 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, default=LABELS)
     asked = parser.parse_args()
     if not asked.labels.is_file():
-        print(f"not measured: {asked.labels} is not there; MIDOG++.json gives the cells their places (--labels)")
-        return
+        skip(f"{asked.labels} is not there; MIDOG++.json gives the cells their places (--labels)")
 
     read_labels(asked.labels.parent)
     with tempfile.TemporaryDirectory() as folder:
@@ -72,16 +72,17 @@ def main() -> None:
         assert (plan.side_px == SIDE).all()
         assert not plan.beyond_border.any()
         size = f"{sum(file.stat().st_size for file in files) / 1e6:,.0f} MB"
-        print(f"{len(plan):,} cells in {asked.order} order, {len(files)} slides, {size}, tiles of {asked.tile} px")
+        say(f"{len(plan):,} cells in {asked.order} order, {len(files)} slides, {size}, tiles of {asked.tile} px")
         if not np.array_equal(openslide_loop(plan), mitozoo_reads(plan)):
             raise SystemExit("the two sides read different pixels")
-        print("equal pixels on both sides")
+        say("equal pixels on both sides")
         theirs, ours = [], []
         for _ in range(asked.rounds):
             theirs.append(timed(openslide_loop, plan, files))
             ours.append(timed(mitozoo_reads, plan, files))
         report(len(plan), theirs, ours)
         model(plan, ours)
+    keep(asked, __doc__)
 
 
 def read_labels(folder: Path) -> None:
@@ -92,9 +93,7 @@ def read_labels(folder: Path) -> None:
         table = read_every_cell(spec, folder)[1]
         seconds.append((time.perf_counter() - clock, time.process_time() - processor))
     clock, processor = (statistics.median(both[index] for both in seconds) for index in (0, 1))
-    print(
-        f"MIDOG++.json and its split into a table of {len(table):,} cells: {clock:.2f} s, processor {processor:.2f} s"
-    )
+    say(f"MIDOG++.json and its split into a table of {len(table):,} cells: {clock:.2f} s, processor {processor:.2f} s")
 
 
 def places(labels: Path, count: int) -> pd.DataFrame:
@@ -192,7 +191,7 @@ def report(cells: int, theirs: list[tuple[float, float]], ours: list[tuple[float
         one, other = (statistics.median(times[index] for times in side) for side in (theirs, ours))
         ratio = statistics.median(a[index] / b[index] for a, b in zip(theirs, ours, strict=True))
         milliseconds = f"{one / cells * 1e3:5.2f} against {other / cells * 1e3:5.2f} ms a cell"
-        print(f"{what:9}  read_region in cell order, mitozoo: {milliseconds}; {ratio:.2f} times (median)")
+        say(f"{what:9}  read_region in cell order, mitozoo: {milliseconds}; {ratio:.2f} times (median)")
 
 
 def model(plan: PatchPlan, ours: list[tuple[float, float]]) -> None:
@@ -205,7 +204,7 @@ def model(plan: PatchPlan, ours: list[tuple[float, float]]) -> None:
             plan.read(int(row))
         serial = (time.process_time() - start) / len(rows)
     feeds, eats = min(CORES / busy, 1 / serial), GPU_SHARE * GPU_FLOPS / VIT_L_FLOP
-    print(
+    say(
         f"modelled, not measured: {CORES} such cores feed {CORES / busy:,.0f} patches/s, threads of one process at "
         f"most {1 / serial:,.0f};\na ViT-L/16 in bf16 at {GPU_SHARE:.0%} of an H200's stated peak takes {eats:,.0f}: "
         + ("reading keeps up" if feeds > eats else "the network would wait")

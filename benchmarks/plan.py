@@ -12,7 +12,6 @@ processes that only run the network: where these share a memory bus, no plan can
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
 import os
@@ -23,6 +22,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from recording import arguments, keep, say
 
 GRID = """
 [[grid]]
@@ -104,7 +105,7 @@ def schedule(asked):
     assert not drive.unfinished
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     took = f"{taken:.1f} s, {busy:.1f} s of one processor, at most {most:,.0f} MB"
-    print(f"{len(drive.graph):,} tasks of {len(runs):,} runs scheduled in {took}")
+    say(f"{len(drive.graph):,} tasks of {len(runs):,} runs scheduled in {took}")
 
 
 def plan_in(folder, model, protocol, further, execution, *arguments, dataset='"demo"'):
@@ -136,7 +137,7 @@ def overhead(asked):
     busy = sum(line["seconds"] for line in settled)
     each = 1000 * (wall * asked.workers - busy) / len(settled)
     way = sorted(1000 * (line["time"] - begun[line["key"]] - line["seconds"]) for line in settled)
-    print(
+    say(
         f"{len(fits)} tasks in {taken:.1f} s, {'Ray ' + asked.ray if asked.ray else 'local'}, {asked.workers} workers: "
         f"{each:.1f} ms a task beside its own {1000 * busy / len(settled):.1f} ms; from submission to answer without "
         f"the work, median {way[len(way) // 2]:.1f} ms"
@@ -192,13 +193,13 @@ def extraction(asked):
             wall = max(line["time"] for line in embeds) - begun
             rates.setdefault(workers, []).append(sum(line["cells"] for line in embeds) / wall)
     one, two = (sorted(rates[n])[len(rates[n]) // 2] for n in (1, 2))
-    print(f"extraction: {one:.1f} patches/s with one worker, {two:.1f} with two: {two / one:.2f} times")
+    say(f"extraction: {one:.1f} patches/s with one worker, {two:.1f} with two: {two / one:.2f} times")
     alone, both = (control(asked.model, max(2, asked.cells // 64), n) for n in (1, 2))
-    print(f"control, forward loops alone: {alone:.1f} with one process, {both:.1f} with two: {both / alone:.2f} times")
+    say(f"control, forward loops alone: {alone:.1f} with one process, {both:.1f} with two: {both / alone:.2f} times")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("what", nargs="?", choices=["schedule", "overhead", "extraction"], default="schedule")
     parser.add_argument("--tasks", type=int)
     parser.add_argument("--workers", type=int, default=2)
@@ -213,6 +214,7 @@ def main():
     if asked.what == "extraction" and "MITOZOO_HOME" not in os.environ:
         parser.error("set MITOZOO_HOME to a folder of your own: its embeddings are removed again and again")
     {"schedule": schedule, "overhead": overhead, "extraction": extraction}[asked.what](asked)
+    keep(asked, __doc__)
 
 
 if __name__ == "__main__":

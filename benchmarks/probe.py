@@ -8,11 +8,11 @@ python benchmarks/probe.py --full     # n = 46,000, d = 1,024: the size of the l
 
 from __future__ import annotations
 
-import argparse
 import time
 
 import numpy as np
 import torch
+from recording import arguments, keep, say
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -26,7 +26,7 @@ PROBE = LinearProbe(name="linear-probe", version=1, title="")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--full", action="store_true", help="n = 46,000, d = 1,024")
     parser.add_argument("--repeats", type=int, help="times that the probe is fitted (3; with --full 1)")
     parser.add_argument("--device", default="cpu")
@@ -52,7 +52,7 @@ def main():
         largest = max(largest, np.abs(ours - fitted.predict_proba(everything)[:, 1]).max())
     if largest > TOLERANCE:
         raise SystemExit(f"probabilities differ from scikit-learn's by up to {largest:.1e}")
-    print(f"n = {n:,}, d = {d:,}: equal to scikit-learn within {largest:.1e} at {len(theirs)} penalties")
+    say(f"n = {n:,}, d = {d:,}: equal to scikit-learn within {largest:.1e} at {len(theirs)} penalties")
 
     fits = len(parts) * len(walked) + 1
     repeats = asked.repeats or (1 if asked.full else 3)
@@ -61,12 +61,13 @@ def main():
         for _ in range(repeats)
     ]
     probe, per_fit, one = np.median(probes, 0), np.median(probes, 0) / fits, np.median(theirs, 0)
-    print(f"mitozoo, {fits} fits: median of {repeats}: {probe[0]:.2f} s, {probe[1]:.2f} s of processor time")
+    say(f"mitozoo, {fits} fits: median of {repeats}: {probe[0]:.2f} s, {probe[1]:.2f} s of processor time")
     for word, index in (("elapsed", 0), ("processor", 1)):  # the second is the truer one on a busy machine
-        print(
+        say(
             f"{word} time a fit: mitozoo {per_fit[index] * 1e3:.1f} ms, scikit-learn {one[index] * 1e3:.1f} ms, "
             f"ratio {one[index] / per_fit[index]:.1f}"
         )
+    keep(asked, __doc__)
 
 
 def timed(work):

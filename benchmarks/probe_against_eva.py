@@ -18,13 +18,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+from recording import arguments, keep, say, skip
 
 CELLS, DIMENSIONS, TESTED = 16_000, 384, 2_000
 STEPS, BATCH, LEARNING_RATE = 12_500, 256, 3e-4  # of its configurations for patch classification
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--eva", type=Path, help="the Python of an environment that has kaiko-eva")
     parser.add_argument("--steps", type=int, default=60, help="how many of its steps are timed")
     parser.add_argument("--their-side", type=Path, help=argparse.SUPPRESS)
@@ -34,8 +35,7 @@ def main():
         return
 
     if asked.eva is None:
-        print("not run: say --eva with the Python of an environment that has kaiko-eva")
-        return
+        skip("say --eva with the Python of an environment that has kaiko-eva")
 
     random = np.random.default_rng(0)
     spectrum = np.arange(1, DIMENSIONS + 1) ** -0.5
@@ -53,7 +53,7 @@ def main():
     probe = LinearProbe(name="linear-probe", version=1, title="")
     ours = fit_linear_probe(probe, embeddings, labels, groups, train, test)
     seconds = time.perf_counter() - start
-    print(f"ours: {seconds:.1f} s, AUROC {roc_auc_score(labels[test], ours.test_scores):.4f}")
+    say(f"ours: {seconds:.1f} s, AUROC {roc_auc_score(labels[test], ours.test_scores):.4f}")
 
     with tempfile.TemporaryDirectory() as folder:
         np.savez(f"{folder}/embeddings.npz", embeddings=embeddings, labels=labels)
@@ -63,8 +63,9 @@ def main():
             sys.exit(done.stderr[-2000:])
         theirs = json.loads(done.stdout.splitlines()[-1])
     whole = theirs["seconds_a_step"] * STEPS
-    print(f"eva: {1000 * theirs['seconds_a_step']:.1f} ms a step, {whole:.0f} s for {STEPS:,} steps of one run")
-    print(f"ratio: {whole / seconds:.0f}")
+    say(f"eva: {1000 * theirs['seconds_a_step']:.1f} ms a step, {whole:.0f} s for {STEPS:,} steps of one run")
+    say(f"ratio: {whole / seconds:.0f}")
+    keep(asked, __doc__)
 
 
 def eva_seconds_a_step(folder: Path, steps: int) -> dict[str, float]:

@@ -8,7 +8,6 @@ python benchmarks/report.py
 
 from __future__ import annotations
 
-import argparse
 import copy
 import tempfile
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from recording import arguments, keep, say
 
 from mitozoo.data.folds import make_folds
 from mitozoo.data.splits import held_out_parts
@@ -36,7 +36,7 @@ FRACTIONS = (1.0, 0.5, 0.3, 0.1, 0.05)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--models", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--cells", type=int, default=14_000)
@@ -47,9 +47,10 @@ def main():
         page = Path(folder) / "report.html"
         start, used = time.perf_counter(), time.process_time()
         told = write_report(runs, page)
-        print(f"report of {len(runs)} runs: {time.perf_counter() - start:.1f} s, of the processor "
+        say(f"report of {len(runs)} runs: {time.perf_counter() - start:.1f} s, of the processor "
               f"{time.process_time() - used:.1f} s; {page.stat().st_size / 1e6:.2f} MB")  # fmt: skip
         print(*told, sep="\n")
+    keep(asked, __doc__)
 
 
 def simulated(root: Path, models: int, seeds: int, cells: int, slides: int) -> list[Path]:

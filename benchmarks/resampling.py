@@ -5,7 +5,6 @@ python benchmarks/resampling.py [--device cpu] [--windows 64] [--rounds 5]
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import time
@@ -14,19 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from recording import arguments, keep, say
 
 from mitozoo.models import batched_preprocessing as batched
 from mitozoo.models.preprocessing import resample
-from mitozoo.plugins.specs import Preprocessing
+from mitozoo.plugins.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
 
 SIDES = (128, 224, 256, 448)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--windows", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
@@ -37,7 +38,7 @@ def main() -> None:
             torch.cuda.synchronize()
 
     random = np.random.default_rng(0)
-    print(f"to 224 px, {asked.windows} windows, ms a window: PIL on {os.cpu_count()} cores, batched on {asked.device}")
+    say(f"to 224 px, {asked.windows} windows, ms a window: PIL on {os.cpu_count()} cores, batched on {asked.device}")
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for side in SIDES:
             windows = list(random.integers(0, 256, (asked.windows, side, side, 3), dtype=np.uint8))
@@ -55,7 +56,8 @@ def main() -> None:
 
                 assert np.array_equal(by_pil(), in_a_batch().cpu().numpy()), "both sides must give the same bytes"
                 one, other = (milliseconds(work, wait, asked) for work in (by_pil, in_a_batch))
-                print(f"{side:4} px {interpolation:8}  {one:6.3f}  {other:6.3f}  ratio {one / other:.2f}")
+                say(f"{side:4} px {interpolation:8}  {one:6.3f}  {other:6.3f}  ratio {one / other:.2f}")
+    keep(asked, __doc__)
 
 
 def milliseconds(work: Callable[[], Any], wait: Callable[[], None], asked: argparse.Namespace) -> float:

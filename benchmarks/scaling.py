@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from recording import arguments, keep, say
 
 SIDE = 4096  # px of the slide
 WINDOW = 32  # px
@@ -25,7 +26,7 @@ FEW = 1000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--cells", default="10000,30000,100000")
     parser.add_argument("--embed-dim", type=int, default=16)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
@@ -39,13 +40,14 @@ def main() -> None:
         command = [sys.executable, __file__, "--one", str(count), "--embed-dim", str(asked.embed_dim)]
         measured[count] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         cold, again, memory = measured[count]
-        print(
+        say(
             f"{count:>9,} cells: {cold:8.2f} s of processor time cold, {again:6.2f} s cached; "
             f"{memory:,.0f} MB not backed by a file, {memory - measured[FEW][2]:+,.0f}"
         )
     cold, again = ([measured[count][which] for count in counts] for which in (0, 1))
     for name, seconds in (("cold", cold), ("cached", again)):
-        print(f"{name}: seconds grow as cells to the {np.polyfit(np.log(counts), np.log(seconds), 1)[0]:.3f}")
+        say(f"{name}: seconds grow as cells to the {np.polyfit(np.log(counts), np.log(seconds), 1)[0]:.3f}")
+    keep(asked, __doc__)
 
 
 def one(count: int, embed_dim: int) -> tuple[float, float, float]:
@@ -53,7 +55,8 @@ def one(count: int, embed_dim: int) -> tuple[float, float, float]:
     import tifffile
     import torch
 
-    from mitozoo.data.patches import Geometry, plan_patches
+    from mitozoo.data.geometry import Geometry
+    from mitozoo.data.patches import plan_patches
     from mitozoo.embeddings.extract import embed
     from mitozoo.embeddings.store import EmbeddingKey, EmbeddingStore
 

@@ -8,7 +8,6 @@ python benchmarks/several.py [--models efficientnet-lite0,resnet50,plip] [--cell
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import statistics
 import tempfile
@@ -20,12 +19,16 @@ import numpy as np
 import pandas as pd
 import torch
 from patches import SPEC, write_slides
+from recording import arguments, keep, say
 
 from mitozoo.data import jpeg_tiles
 from mitozoo.data.cells import Cells
-from mitozoo.data.patches import Geometry, PatchPlan, plan_patches
-from mitozoo.data.slides import Slide, _open_slides
-from mitozoo.embeddings.extract import Extraction, embed_missing
+from mitozoo.data.geometry import Geometry
+from mitozoo.data.patches import PatchPlan, plan_patches
+from mitozoo.data.slide import Slide
+from mitozoo.data.slides import _open_slides
+from mitozoo.embeddings.embedder import Extraction
+from mitozoo.embeddings.extract import embed_missing
 from mitozoo.embeddings.store import EmbeddingKey, EmbeddingStore
 from mitozoo.models.encoder import Encoder
 from mitozoo.plugins.registry import load_registry
@@ -66,7 +69,7 @@ class Clock:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--models", default="efficientnet-lite0,resnet50,plip")
     parser.add_argument("--cells", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
@@ -90,9 +93,10 @@ def main() -> None:
     ratios = [tuple(row[which] / row[which + 3] for which in range(3)) for row in rounds]
     reading, windows, everything = (statistics.median(row[which] for row in ratios) for which in range(3))
     first = rounds[0]
-    print(f"{len(encoders)} models in one call, {asked.cells} cells: {first[1]} windows read, not {first[4]}")
-    print(f"of three calls' reading: {windows:.3f} of the windows, {reading:.3f} of the processor time")
-    print(f"of all their processor time but the networks': {everything:.3f} (medians of {asked.rounds} pairs)")
+    say(f"{len(encoders)} models in one call, {asked.cells} cells: {first[1]} windows read, not {first[4]}")
+    say(f"of three calls' reading: {windows:.3f} of the windows, {reading:.3f} of the processor time")
+    say(f"of all their processor time but the networks': {everything:.3f} (medians of {asked.rounds} pairs)")
+    keep(asked, __doc__)
 
 
 def embed_calls(calls: list[list[tuple[PatchPlan, Encoder]]], place: Path, clock: Clock) -> tuple[float, int, float]:

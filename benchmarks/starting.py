@@ -5,12 +5,13 @@ python benchmarks/starting.py [--rounds 15]
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
 import sys
 import time
+
+from recording import arguments, keep, say
 
 from mitozoo.plugins.discovery import installed_plugins
 
@@ -24,23 +25,25 @@ COMMANDS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--rounds", type=int, default=15)
-    rounds = parser.parse_args().rounds
-    print(f"{len(installed_plugins())} plugins; medians of {rounds}, in turns")
+    asked = parser.parse_args()
+    rounds = asked.rounds
+    say(f"{len(installed_plugins())} plugins; medians of {rounds}, in turns")
     clock: dict[str, list[float]] = {what: [] for what in COMMANDS}
     processor: dict[str, list[float]] = {what: [] for what in COMMANDS}
     for number in range(rounds + 1):  # the first round may write byte code
-        for what, arguments in COMMANDS.items():
+        for what, words in COMMANDS.items():
             before, began = os.times(), time.perf_counter()
-            subprocess.run([sys.executable, *arguments], capture_output=True, check=False)
+            subprocess.run([sys.executable, *words], capture_output=True, check=False)
             seconds, after = time.perf_counter() - began, os.times()
             if number:
                 clock[what].append(seconds)
                 spent = after.children_user + after.children_system - before.children_user - before.children_system
                 processor[what].append(spent)
     for what in COMMANDS:
-        print(f"{what:32} {statistics.median(clock[what]):.3f} s, processor {statistics.median(processor[what]):.3f} s")
+        say(f"{what:32} {statistics.median(clock[what]):.3f} s, processor {statistics.median(processor[what]):.3f} s")
+    keep(asked, __doc__)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ python benchmarks/submission.py
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import resource
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from recording import arguments, keep, say
 
 from mitozoo.data.folds import confounded, make_folds
 from mitozoo.data.splits import held_out_parts
@@ -36,7 +36,7 @@ NOTHING = "0" * 64
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--cells", type=int, default=72_000)
     parser.add_argument("--slides", type=int, nargs="+", default=[32, 300])
     parser.add_argument("--seeds", type=int, default=1)
@@ -48,10 +48,11 @@ def main():
             check_submission(made_up(Path(folder) / "small", 20 * slides, slides, 1))  # imports what is imported late
             start, used = time.perf_counter(), time.process_time()
             verdict = check_submission(bundle)
-            print(f"{asked.cells:,} cells in {slides} slides, 5 folds x {asked.seeds} seeds, {size / 1e6:.1f} MB: "
+            say(f"{asked.cells:,} cells in {slides} slides, 5 folds x {asked.seeds} seeds, {size / 1e6:.1f} MB: "
                   f"{time.perf_counter() - start:.1f} s, of the processor {time.process_time() - used:.1f} s; "
                   f"{verdict.level}")  # fmt: skip
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:,.0f} MB")
+    say(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:,.0f} MB")
+    keep(asked, __doc__)
 
 
 def made_up(folder: Path, cells: int, slides: int, seeds: int) -> Path:

@@ -8,7 +8,6 @@ python benchmarks/training_step.py [--model resnet50] [--cells 10000] [--steps 4
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import tempfile
@@ -18,9 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from patches import write_slides
+from recording import arguments, keep, say
 from several import made_up
 
-from mitozoo.data.patches import Geometry, plan_patches
+from mitozoo.data.geometry import Geometry
+from mitozoo.data.patches import plan_patches
 from mitozoo.embeddings.patch_store import store_patches
 from mitozoo.models.devices import autocast, pick_device, resolve_precision
 from mitozoo.models.encoder import random_encoder
@@ -40,7 +41,7 @@ class Recorded(Training):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--model", default="resnet50")
     parser.add_argument("--cells", type=int, default=10_000)
     parser.add_argument("--steps", type=int, default=4)
@@ -71,11 +72,12 @@ def main() -> None:
             ours.append(clocked(lambda number=number: training._train_epoch(number, 1e-4), device))
             bare.append(clocked(lambda: forward_and_backward(training, recorded.views), device))
     ratio = statistics.median(b / o for b, o in zip(bare, ours, strict=True))
-    print(f"{asked.model} {precision} on {device}, {torch.get_num_threads()} threads, batch {asked.batch}")
-    print(f"a store of {asked.cells:,} crops, {asked.steps} steps a round")
+    say(f"{asked.model} {precision} on {device}, {torch.get_num_threads()} threads, batch {asked.batch}")
+    say(f"a store of {asked.cells:,} crops, {asked.steps} steps a round")
     for what, seconds in (("forward and backward in memory", bare), ("training from the store", ours)):
-        print(f"{what:32}{1000 * statistics.median(seconds) / asked.steps:8.0f} ms a step")
-    print(f"rate of the bare loop kept: {ratio:.3f} (median of {asked.rounds} pairs)")
+        say(f"{what:32}{1000 * statistics.median(seconds) / asked.steps:8.0f} ms a step")
+    say(f"rate of the bare loop kept: {ratio:.3f} (median of {asked.rounds} pairs)")
+    keep(asked, __doc__)
 
 
 def forward_and_backward(training: Training, views: list[torch.Tensor]) -> None:

@@ -7,7 +7,6 @@ python benchmarks/whole_eval.py --dataset ami-br --data DIR
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -15,11 +14,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from recording import arguments, keep, say
+
 FRACTIONS = "0.05,0.1,0.3,0.5,1"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--model", default="efficientnet-lite0")
     parser.add_argument("--dataset", default="demo")
     parser.add_argument("--data")
@@ -39,10 +40,11 @@ def main():
         whole = command(folder, "whole", ["eval", *about, *runs, "--seeds", "5"])
         more = command(folder, "whole", ["eval", *about, *runs, "--seeds", "7"])
         again = command(folder, "whole", ["eval", *about, *runs, "--seeds", "7"])
-    print(f"extraction alone: {extraction:.1f} s")
-    print(f"whole evaluation, 5 seeds x 5 fractions x folds: {whole:.1f} s, {whole / extraction:.2f} times as long")
-    print(f"two more seeds on cached embeddings: {more:.1f} s")
-    print(f"the identical command again: {again:.2f} s")
+    say(f"extraction alone: {extraction:.1f} s")
+    say(f"whole evaluation, 5 seeds x 5 fractions x folds: {whole:.1f} s, {whole / extraction:.2f} times as long")
+    say(f"two more seeds on cached embeddings: {more:.1f} s")
+    say(f"the identical command again: {again:.2f} s")
+    keep(asked, __doc__)
 
 
 def command(folder: str, home: str, words: list[str]) -> float:

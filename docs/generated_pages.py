@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from plugin_families import Family
 
-    from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
+    from mitozoo.plugins.model_spec import ModelSpec
     from mitozoo.protocols.spec import Protocol
 
 PARTS = Path(__file__).resolve().parent / "parts"

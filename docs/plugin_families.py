@@ -13,7 +13,8 @@ import click
 from mitozoo.plugins.registry import load_registry
 
 if TYPE_CHECKING:
-    from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
+    from mitozoo.plugins.model_spec import ModelSpec
     from mitozoo.plugins.trackers import TrackerSpec
 
 PLUGINS = Path(__file__).resolve().parent.parent / "plugins"

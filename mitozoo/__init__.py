@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mitozoo.engine.evaluate import evaluate
     from mitozoo.errors import DataError, MitozooError
+    from mitozoo.plugins.dataset_spec import DatasetSpec
     from mitozoo.plugins.formats import (
         CellTable,
         CoordinateTables,
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     )
     from mitozoo.plugins.hooks import hookimpl
     from mitozoo.plugins.lineage import Crosswalk
+    from mitozoo.plugins.model_spec import ModelSpec
+    from mitozoo.plugins.preprocessing import Preprocessing
     from mitozoo.plugins.remote_files import RemoteFile, RemoteFolder
     from mitozoo.plugins.sources import Checkpoint, OpenClipHub, PackagedWeights, TimmHub, TransformersHub
-    from mitozoo.plugins.specs import DatasetSpec, ModelSpec, Preprocessing
     from mitozoo.plugins.trackers import TrackedRun, Tracker, TrackerSpec
 
     __version__: str
@@ -70,12 +72,12 @@ _HOMES = {
     "TrackerSpec": "mitozoo.plugins.trackers",
     "Crosswalk": "mitozoo.plugins.lineage",
     "DataError": "mitozoo.errors",
-    "DatasetSpec": "mitozoo.plugins.specs",
+    "DatasetSpec": "mitozoo.plugins.dataset_spec",
     "MitozooError": "mitozoo.errors",
-    "ModelSpec": "mitozoo.plugins.specs",
+    "ModelSpec": "mitozoo.plugins.model_spec",
     "MppByDomain": "mitozoo.plugins.formats",
     "PackagedWeights": "mitozoo.plugins.sources",
-    "Preprocessing": "mitozoo.plugins.specs",
+    "Preprocessing": "mitozoo.plugins.preprocessing",
     "RemoteFile": "mitozoo.plugins.remote_files",
     "RemoteFolder": "mitozoo.plugins.remote_files",
     "SlideNames": "mitozoo.plugins.formats",

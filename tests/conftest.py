@@ -21,6 +21,12 @@ WISHES = (
 )  # fmt: skip
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let modules with slow tests begin, in any order, so that at the end no worker waits for another's."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Return the folder of the shared real data, or skip."""
@@ -34,6 +40,10 @@ def shared_data() -> Path:
 def isolated_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Keep all tests away from the user's caches and wishes; one home, so that what is costly is made once."""
     home = Path(os.environ.get("MITOZOO_TEST_HOME") or tmp_path_factory.mktemp("mitozoo-home"))
+    if "PYTEST_XDIST_WORKER" in os.environ and not (home / "datasets").exists():  # drawn by one worker for all
+        drawn = tmp_path_factory.getbasetemp().parent / "datasets"
+        drawn.mkdir(exist_ok=True)
+        (home / "datasets").symlink_to(drawn)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MITOZOO_HOME", str(home))
         for variable in WISHES:

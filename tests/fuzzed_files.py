@@ -15,7 +15,7 @@ from mitozoo.errors import MitozooError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mitozoo.plugins.specs import DatasetSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
 
 #: Mutated files, of all readers together; `make fuzz` asks for 10,000.
 FILES = int(os.environ.get("MITOZOO_FUZZED_FILES", "1040"))

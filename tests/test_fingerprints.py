@@ -11,9 +11,10 @@ import pytest
 from script_files import REPOSITORY, load_script
 
 from mitozoo.errors import SpecError
+from mitozoo.plugins.model_spec import Pooling, Precision
+from mitozoo.plugins.preprocessing import Interpolation, MppBasis, Resize
 from mitozoo.plugins.registry import load_registry
 from mitozoo.plugins.sources import Checkpoint, PackagedWeights, Source, TimmHub, TransformersHub
-from mitozoo.plugins.specs import Interpolation, MppBasis, Pooling, Precision, Resize
 
 fingerprints = load_script(".ci/fingerprints.py")
 REGENERATE = "then keep the new fingerprints: python .ci/fingerprints.py --write"

@@ -17,14 +17,16 @@ from pathlib import Path
 from tiny_distributions import Tiny
 from tiny_zoo import contents
 
+from mitozoo.results.shared_runs import front_of
+
 #: Shards of two slides, so that 168 cells are seven shards, and models that do what plugins should not.
 FAULTS = """
 import os, signal, sys, time
 from mitozoo import hookimpl
-from mitozoo.embeddings import extract
+from mitozoo.embeddings import shards
 from mitozoo_plugin_tinyzoo import load_steady, model
 
-extract.SHARD_CELLS = 24
+shards.SHARD_CELLS = 24
 
 def ill():
     return not os.environ.get("TINY_WELL")
@@ -99,6 +101,7 @@ class TinyPlan:
     further: str = "folds = 2\nseeds = 2\nfractions = [0.5, 1]"
     execution: str = "workers = 2\nfits_a_task = 2"
     variables: dict[str, str] = field(default_factory=dict)
+    url: str = ""  # that machines share, in place of a folder of runs
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -110,7 +113,7 @@ class TinyPlan:
         )  # fmt: skip
         datasets = self.folder / "home" / "datasets"
         if not datasets.exists():
-            shutil.copytree(self.data.parent, datasets)
+            shutil.copytree(self.data, datasets / self.data.name)
 
     @property
     def file(self) -> Path:
@@ -118,7 +121,7 @@ class TinyPlan:
 
     @property
     def runs(self) -> Path:
-        return self.folder / "runs"
+        return self.folder / ("home/shared-runs/" + front_of(self.url).name if self.url else "runs")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -127,7 +130,8 @@ class TinyPlan:
         return os.environ | own | {"MITOZOO_PLUGINS": "tinyzoo,tinyfaults"} | self.variables
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "mitozoo", "plan", "run", str(self.file), "--out", str(self.runs), *arguments]
+        command = [sys.executable, "-m", "mitozoo", "plan", "run", str(self.file), *arguments]
+        command += ["--out", self.url or str(self.runs)]
         return subprocess.Popen(
             command, env=self.environment | variables, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True, start_new_session=True,
@@ -140,17 +144,20 @@ class TinyPlan:
         assert process.returncode == code, (process.returncode, stdout, stderr, self.logs())
         return json.loads(stdout)
 
-    def evaluate(self, out: Path) -> dict[str, dict[str, bytes]]:
+    def evaluate(self, out: Path, asked: list[dict] | None = None) -> dict[str, dict[str, bytes]]:
         """Return the bytes of the plan's runs, evaluated one by one in another process without any plan."""
-        asked = [
+        asked = asked or [
             {"model": model, "dataset": "tiny", "data": str(self.data), "protocol": protocol, "folds": 2, "seeds": 2,
-             "fractions": [0.5, 1], "device": "cpu", "out": str(out)}
+             "fractions": [0.5, 1]}
             for model in self.models for protocol in self.protocols
         ]  # fmt: skip
-        code = "import json, sys, mitozoo\nfor asked in json.loads(sys.argv[1]): mitozoo.evaluate(**asked)"
+        code = (
+            "import json, sys, mitozoo\n"
+            "for asked in json.loads(sys.argv[1]): mitozoo.evaluate(**asked, device='cpu', out=sys.argv[2])"
+        )
         subprocess.run(
-            [sys.executable, "-c", code, json.dumps(asked)], check=True, timeout=300,
-            env=self.environment | {"MITOZOO_HOME": str(self.folder / "eval-home")},
+            [sys.executable, "-c", code, json.dumps(asked), str(out)], check=True, timeout=300,
+            env=self.environment | {"MITOZOO_HOME": str(self.folder / "eval-home"), "MITOZOO_SHARED_CACHE": ""},
         )  # fmt: skip
         return {path.parent.name: contents(path.parent) for path in out.glob("*/result.json")}
 
@@ -200,7 +207,7 @@ class TinyPlan:
 def moments(what: str, times: int, undisturbed: float) -> list[float]:
     """Draw moments uniformly over the time of an undisturbed run; the seed is printed."""
     seed = int(os.environ.get("MITOZOO_FAULT_SEED", time.time_ns() % 2**32))
-    print(f"{what}: seed {seed}, over {undisturbed:.1f} s")
+    print(f"{what}: seed {seed}, over {undisturbed:.3g} s")
     drawn = random.Random(f"{what} {seed}")
     return [drawn.uniform(0, undisturbed) for _ in range(times)]
 

@@ -139,7 +139,7 @@ def zoo(zoo_site: Path, isolated_home: Path) -> Iterator[Path]:
         patch.syspath_prepend(zoo_site)
         patch.setenv("MITOZOO_PLUGINS", "tinyzoo")
         reset_registry()
-        from mitozoo.data.cells import select_data_folder
+        from mitozoo.data.folder import select_data_folder
         from mitozoo.plugins.registry import load_registry
 
         yield select_data_folder(load_registry().dataset("tiny").spec, None)
@@ -150,7 +150,7 @@ def zoo(zoo_site: Path, isolated_home: Path) -> Iterator[Path]:
 def own_home(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the test caches of its own, empty but for the slides."""
     home = tmp_path / "home"
-    shutil.copytree(zoo.parent, home / "datasets")
+    shutil.copytree(zoo, home / "datasets" / zoo.name)
     monkeypatch.setenv("MITOZOO_HOME", str(home))
     return home
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mitozoo.cli.findings import A_CHECK_FAILED
-from mitozoo.cli.options import group_option, json_option, log_options
+from mitozoo.cli.options import LocalPath, group_option, json_option, log_options
 
 if TYPE_CHECKING:
-    from mitozoo.engine.audit import DatasetAudit
+    from pathlib import Path
+
+    from mitozoo.engine.dataset_audit import DatasetAudit
 
 SHOWN = 2  # examples in the table
 
 
 @click.command()
 @click.argument("name")
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="The folder of the dataset's files.")
+@click.option("--data", type=LocalPath(), metavar="DIR", help="The folder of the dataset's files.")
 @click.option("--against", default="", metavar="NAME", help="Another dataset: what do both hold?")
-@click.option("--against-data", type=click.Path(path_type=Path), metavar="DIR", help="The folder of its files.")
+@click.option("--against-data", type=LocalPath(), metavar="DIR", help="The folder of its files.")
 @click.option("--split", metavar="RECIPE", help="Other folds than the official ones, else 5 grouped ones; as for eval.")
 @click.option("--domain", default="", metavar="NAME", help="The domain that such a split goes by.")
 @group_option
@@ -33,7 +34,7 @@ SHOWN = 2  # examples in the table
     "--mpp", type=float, metavar="UM", help="Microns per pixel of every slide, whatever its file or the dataset states."
 )
 @click.option(
-    "--picture", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png",
+    "--picture", type=LocalPath(dir_okay=False), metavar="FILE.png",
     help="Write a contact sheet of the examples there; it shows the dataset's own pixels.",
 )  # fmt: skip
 @log_options
@@ -49,7 +50,8 @@ def audit(*, name: str, picture: Path | None, as_json: bool, **asked: Any) -> No
         find_dataset(one)  # before anything that takes long to import
 
     from mitozoo.cli.progress import Bars
-    from mitozoo.engine.audit import AuditRequest, audit_dataset
+    from mitozoo.engine.audit import audit_dataset
+    from mitozoo.engine.dataset_audit import AuditRequest
 
     bars = Bars()
     done = audit_dataset(AuditRequest(dataset=name, **asked), bars)

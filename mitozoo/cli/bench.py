@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mitozoo.cli.options import MODEL_HELP, device_options, json_option, log_options, weight_options
+from mitozoo.cli.options import MODEL_HELP, LocalPath, device_options, json_option, log_options, weight_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from rich.console import Console
 
@@ -19,16 +19,13 @@ if TYPE_CHECKING:
 @click.option("--model", "-m", required=True, metavar="NAME", help=MODEL_HELP)
 @weight_options
 @click.option("--dataset", "-d", default="demo", show_default=True, metavar="NAME", help="Whose patches.")
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="The folder of the dataset's files.")
+@click.option("--data", type=LocalPath(), metavar="DIR", help="The folder of the dataset's files.")
 @click.option("--limit", type=int, default=256, show_default=True, metavar="N", help="Only so many cells.")
 @device_options
-@click.option("--compile", "compiled", is_flag=True, help="Let torch.compile make the network; evaluations never do.")
-@click.option(
-    "--against", type=click.Path(path_type=Path), metavar="FILE", help="What --json printed earlier: show the ratios."
-)
+@click.option("--against", type=LocalPath(), metavar="FILE", help="What --json printed earlier: show the ratios.")
 @log_options
 @json_option
-def bench(*, against: Path | None, compiled: bool, as_json: bool, **asked: Any) -> None:
+def bench(*, against: Path | None, as_json: bool, **asked: Any) -> None:
     """Measure patches a second, memory and FLOP utilisation, in all and by stage.
 
     The whole extraction overlaps its stages; each stage is also clocked by itself. Nothing is kept.
@@ -44,7 +41,7 @@ def bench(*, against: Path | None, compiled: bool, as_json: bool, **asked: Any) 
 
     then = None if against is None else read_measurement(against)
     bars = Bars()
-    found = measure(request, progress=bars, compiled=compiled)
+    found = measure(request, progress=bars)
     if then is not None:
         found["against"] = compare(found, then)
     show(found, bars.console)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mitozoo.cli.options import runs_option
+from mitozoo.cli.options import LocalPath, runs_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
 @click.argument("run")
 @click.option(
-    "-o", "path", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    "-o", "path", type=LocalPath(dir_okay=False), metavar="FILE",
     help="Where to write it; the default is stdout.",
 )  # fmt: skip
 @click.option(
-    "--bibtex", "references", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    "--bibtex", "references", type=LocalPath(dir_okay=False), metavar="FILE",
     help="Write the references to a .bib file too.",
 )  # fmt: skip
 @runs_option
@@ -29,8 +32,9 @@ def card(*, run: str, path: Path | None, references: Path | None, out: Path | st
     from mitozoo.errors import VerificationError
     from mitozoo.exports.citations import bibtex, everything_used
     from mitozoo.exports.model_card import mitozoo_version, model_card
+    from mitozoo.results.find_run import find_run
     from mitozoo.results.result import Result
-    from mitozoo.results.run_folder import RESULT, find_run
+    from mitozoo.results.run_folder import RESULT
     from mitozoo.results.schema import violations
     from mitozoo.storage import write_whole
 

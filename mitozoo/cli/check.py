@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mitozoo.cli.findings import show_report
-from mitozoo.cli.options import json_option, log_options, weight_options
+from mitozoo.cli.options import LocalPath, json_option, log_options, weight_options
 from mitozoo.errors import MitozooError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mitozoo.engine.findings import Report
 
 KINDS = ("model", "dataset")
@@ -21,7 +22,7 @@ KINDS = ("model", "dataset")
 @click.argument("name")
 @click.option("--offline", is_flag=True, help="Fetch nothing: check with the weights that are here.")
 @weight_options
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="The folder of the dataset's files.")
+@click.option("--data", type=LocalPath(), metavar="DIR", help="The folder of the dataset's files.")
 @click.option("--kind", type=click.Choice(KINDS), help="Where both a model and a dataset bear the name.")
 @log_options
 @json_option

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mitozoo.cli.options import json_option, runs_option
+from mitozoo.cli.options import LocalPath, json_option, runs_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN [RUN...]")
 @click.option("--metric", default="auroc", show_default=True, metavar="NAME", help="What ranks and forests go by.")
 @click.option(
-    "--figure", type=click.Path(path_type=Path), metavar="FILE",
+    "--figure", type=LocalPath(), metavar="FILE",
     help="Draw the forest into a .svg or .png file, by matplotlib: pip install 'mitozoo[figures]'.",
 )  # fmt: skip
 @runs_option
@@ -35,7 +35,7 @@ def compare(*, runs: Sequence[str], metric: str, figure: Path | None, out: Path 
     if figure is not None:
         require_picture(figure)
     from mitozoo.results.compare import compare as run
-    from mitozoo.results.run_folder import find_run
+    from mitozoo.results.find_run import find_run
 
     compared = run([find_run(name, out) for name in runs], metric=metric)
     if figure is not None:

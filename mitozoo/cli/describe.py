@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mitozoo.cli.options import json_option
+from mitozoo.cli.options import LocalPath, json_option
 from mitozoo.cli.tables import print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 
 @click.command()
 @click.argument("name")
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="The folder of the dataset's files.")
+@click.option("--data", type=LocalPath(), metavar="DIR", help="The folder of the dataset's files.")
 @json_option
 def describe(*, name: str, data: Path | None, as_json: bool) -> None:
     """Count the cells of dataset NAME by class, domain, split and group; its images need not be there.
 
     NAME may be the path of a table of your own cells.
     """
-    from mitozoo.data.cells import select_data_folder
     from mitozoo.data.describe import describe_dataset
-    from mitozoo.engine.find_dataset import data_folder, find_dataset
+    from mitozoo.engine.find_dataset import find_data
 
-    spec = find_dataset(name).spec
-    description = describe_dataset(spec, select_data_folder(spec, data_folder(name, data)))
+    found = find_data(name, data)
+    description = describe_dataset(found.spec, found.folder)
     if as_json:
         print_json(description)
         return

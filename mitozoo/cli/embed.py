@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mitozoo.cli.options import MODEL_HELP, dataset_options, device_options, log_options, weight_options
+from mitozoo.cli.options import MODEL_HELP, LocalPath, dataset_options, device_options, log_options, weight_options
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
@@ -17,7 +19,7 @@ from mitozoo.cli.options import MODEL_HELP, dataset_options, device_options, log
 @device_options
 @click.option("--crop-um", type=float, metavar="UM", help="Side of the window; default: the protocols' 56 um.")
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE",
+    "-o", "--output", required=True, type=LocalPath(), metavar="FILE",
     help="A .safetensors or .parquet file with cell_id, vector and provenance.",
 )  # fmt: skip
 @log_options

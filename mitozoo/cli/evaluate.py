@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +9,7 @@ import click
 from mitozoo.cli.options import (
     MODEL_HELP,
     SEVERAL_HELP,
+    LocalPath,
     axis_options,
     dataset_options,
     device_options,
@@ -36,7 +36,7 @@ WIDTH_OF_A_COLUMN = 30  # where no terminal says how wide it is
 )
 @weight_options
 @click.option(
-    "--embeddings", type=click.Path(path_type=Path), metavar="FILE",
+    "--embeddings", type=LocalPath(), metavar="FILE",
     help="Embeddings of your own (.safetensors or .parquet with cell_id and vector) in place of a model.",
 )  # fmt: skip
 @dataset_options

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mitozoo.cli.options import runs_option
+from mitozoo.cli.options import LocalPath, runs_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CSV, QUPATH, _, _ = LAYOUTS = ("csv", "qupath", "midog", "slide-runner")
 
@@ -19,11 +22,11 @@ CSV, QUPATH, _, _ = LAYOUTS = ("csv", "qupath", "midog", "slide-runner")
     help="A table; GeoJSON for QuPath, one file a slide; JSON like MIDOG's; SQLite for SlideRunner.",
 )  # fmt: skip
 @click.option(
-    "-o", "path", type=click.Path(path_type=Path), required=True, metavar="PATH",
+    "-o", "path", type=LocalPath(), required=True, metavar="PATH",
     help="The file to write; of qupath, the folder.",
 )  # fmt: skip
 @click.option(
-    "--data", type=click.Path(path_type=Path), metavar="DIR",
+    "--data", type=LocalPath(), metavar="DIR",
     help="The folder of the dataset's files, which say where the cells lie.",
 )  # fmt: skip
 @click.option("--seed", type=int, metavar="N", help="Scores of this seed alone, not their mean over all seeds.")
@@ -56,7 +59,7 @@ def export(
     from mitozoo.exports.export import write_for_viewer, write_table
     from mitozoo.exports.placed import place
     from mitozoo.exports.qupath import moved_in_qupath
-    from mitozoo.results.run_folder import find_run
+    from mitozoo.results.find_run import find_run
     from mitozoo.results.tested import read_tested
 
     tested = read_tested(find_run(run, out), fraction=fraction, seed=seed)
@@ -79,7 +82,7 @@ def export(
                     "--no-crop, else it moves their origin",
                     err=True,
                 )
-    _summarise(Counter(tested.by_cell()["outcome"]), len(ids), tested.fraction, len(tested.rows))
+    _summarise(Counter(tested.by_cell()["outcome"]), len(ids), tested.fraction, len(tested.fits))
     click.echo(f"export: {path}")
 
 

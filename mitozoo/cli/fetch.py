@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mitozoo.cli.options import json_option, log_options
+from mitozoo.cli.options import LocalPath, json_option, log_options
 from mitozoo.errors import MitozooError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mitozoo.download.plan import Plan
-    from mitozoo.plugins.specs import DatasetSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
 
 MOST_AT_ONCE = 16
 NOTHING_WAS_FETCHED = 1
@@ -23,7 +24,7 @@ NOTHING_WAS_FETCHED = 1
 @click.argument("name")
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     metavar="DIR",
     help="Where the files belong; what is there is made use of. Without it, eval and describe find them by themselves.",
 )

@@ -13,9 +13,9 @@ from mitozoo.errors import MitozooError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from mitozoo.plugins.dataset_spec import DatasetSpec
     from mitozoo.plugins.lineage import Relatives
     from mitozoo.plugins.names import Registered
-    from mitozoo.plugins.specs import DatasetSpec
 
 KINDS = ("model", "dataset", "protocol")
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from mitozoo.cli.options import LocalPath
+
 
 @click.group()
 def leaderboard() -> None:
@@ -13,13 +15,13 @@ def leaderboard() -> None:
 
 
 @leaderboard.command()
-@click.argument("runs", type=click.Path(path_type=Path), metavar="RUNS")
+@click.argument("runs", type=LocalPath(), metavar="RUNS")
 @click.option(
-    "--output", "-o", "site", type=click.Path(path_type=Path), default=Path("site"), show_default=True, metavar="DIR",
+    "--output", "-o", "site", type=LocalPath(), default=Path("site"), show_default=True, metavar="DIR",
     help="Folder of the site; a former site there is replaced.",
 )  # fmt: skip
 @click.option(
-    "--verdicts", type=click.Path(path_type=Path), metavar="DIR",
+    "--verdicts", type=LocalPath(), metavar="DIR",
     help="Folder of the verdicts that 'mitozoo submission check --verdict FILE' wrote.",
 )  # fmt: skip
 @click.option("--skip-refused", is_flag=True, help="Leave out documents that are not what they must be.")
@@ -38,7 +40,7 @@ def build(*, runs: Path, site: Path, verdicts: Path | None, skip_refused: bool) 
 
 
 @leaderboard.command()
-@click.argument("site", type=click.Path(path_type=Path), metavar="SITE")
+@click.argument("site", type=LocalPath(), metavar="SITE")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
 def serve(*, site: Path, port: int) -> None:
     """Serve the folder SITE to this machine alone, until Ctrl-C."""

@@ -12,9 +12,10 @@ from mitozoo.errors import UnknownNameError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mitozoo.plugins.dataset_spec import DatasetSpec
+    from mitozoo.plugins.model_spec import ModelSpec
     from mitozoo.plugins.names import Registered
     from mitozoo.plugins.rows import PluginRow
-    from mitozoo.plugins.specs import DatasetSpec, ModelSpec
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print a JSON array, and nothing else, on stdout.")
 

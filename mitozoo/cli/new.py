@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from mitozoo.cli.options import LocalPath
 from mitozoo.errors import MitozooError
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -14,7 +15,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
 into_option = click.option(
-    "--into", type=click.Path(path_type=Path, file_okay=False), default=Path(), metavar="DIR",
+    "--into", type=LocalPath(file_okay=False), default=Path(), metavar="DIR",
     help="Where to put its folder; here, if not said.",
 )  # fmt: skip
 

@@ -8,9 +8,24 @@ from typing import Any, TypeVar
 
 import click
 
-from mitozoo.errors import ProtocolError
+from mitozoo.errors import MitozooError, ProtocolError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class LocalPath(click.Path):
+    """A path on this machine, as a `Path`; a URL is refused, of which a path would make a folder called 's3:'."""
+
+    def __init__(self, *, exists: bool = False, file_okay: bool = True, dir_okay: bool = True) -> None:
+        super().__init__(exists=exists, file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        from mitozoo.shared import is_url
+
+        if is_url(value):
+            raise MitozooError(f"{value} is a URL, where only a path on this machine will do", hint="Name a local one.")
+        return super().convert(value, param, ctx)
 
 
 def _together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
@@ -35,7 +50,7 @@ def _allow_remote_code(context: click.Context, parameter: click.Parameter, wante
 
 weight_options = _together(
     click.option(
-        "--weights", type=click.Path(path_type=Path), metavar="FILE",
+        "--weights", type=LocalPath(), metavar="FILE",
         help="Your own copy of the model's weight file; MITOZOO_WEIGHTS=DIR names a folder of them.",
     ),
     click.option(
@@ -49,7 +64,7 @@ dataset_options = _together(
         "--dataset", "-d", "--train-on", "dataset", required=True, metavar="NAME",
         help="Which dataset; see mitozoo datasets.",
     ),
-    click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="The folder of the dataset's files."),
+    click.option("--data", type=LocalPath(), metavar="DIR", help="The folder of the dataset's files."),
     click.option(
         "--negatives", type=click.Choice(["hard", "other", "all"]), default="hard", show_default=True,
         help="Which cells the positive class is told from.",
@@ -134,6 +149,14 @@ device_options = _together(
         "--precision", type=click.Choice(["auto", "fp32", "fp16", "bf16"]), default="auto", show_default=True,
         help="auto: the authors' own on CUDA, fp32 elsewhere.",
     ),
+    click.option(
+        "--deterministic", is_flag=True,
+        help="The same bytes each time on the same device, slower; another run than without.",
+    ),
+    click.option(
+        "--compile", "compiled", is_flag=True,
+        help="Let torch.compile make the network: faster where cells are many, another run than without.",
+    ),
     click.option("--batch-size", type=int, metavar="N", help="Cells at once; the default depends on the device."),
 )  # fmt: skip
 
@@ -172,11 +195,11 @@ def _count_for_prometheus(context: click.Context, parameter: click.Parameter, pa
 
 log_options = _together(
     click.option(
-        "--log", type=click.Path(path_type=Path, dir_okay=False), envvar="MITOZOO_LOG", metavar="FILE",
+        "--log", type=LocalPath(dir_okay=False), envvar="MITOZOO_LOG", metavar="FILE",
         expose_value=False, callback=_keep_log, help="Append what happens to FILE, one JSON object a line.",
     ),
     click.option(
-        "--prometheus", type=click.Path(path_type=Path, dir_okay=False), envvar="MITOZOO_PROMETHEUS",
+        "--prometheus", type=LocalPath(dir_okay=False), envvar="MITOZOO_PROMETHEUS",
         metavar="FILE.prom", expose_value=False, callback=_count_for_prometheus,
         help="Keep counts in a text file for Prometheus' node exporter.",
     ),

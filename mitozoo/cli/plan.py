@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mitozoo.cli.options import json_option, log_options
+from mitozoo.cli.options import LocalPath, json_option, log_options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mitozoo.plan.drive import Drive
     from mitozoo.plan.estimate import Estimate
     from mitozoo.plan.run import Report
@@ -31,7 +32,7 @@ def plan() -> None:
 
 
 @plan.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=LocalPath())
 @click.option("--dry-run", is_flag=True, help="Show the tasks, what is cached, and an estimate; compute nothing.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes at once; default: one a device.")
 @click.option("--ray", metavar="ADDRESS", help="local, auto, or ray://host:port: Ray does the tasks.")
@@ -62,7 +63,7 @@ def run(
 
 
 @plan.command()
-@click.argument("place", metavar="FILE|DIR", type=click.Path(path_type=Path))
+@click.argument("place", metavar="FILE|DIR", type=LocalPath())
 @out_option
 @json_option
 def status(*, place: Path, out: str | None, as_json: bool) -> None:
@@ -84,7 +85,7 @@ def status(*, place: Path, out: str | None, as_json: bool) -> None:
     for task in found.running[:SHOWN]:
         click.echo(f"worker {task['worker']} for {task['seconds']:,.0f} s: {task['kind']}: {task['about']}")
     for failure in found.failures[:SHOWN]:
-        click.echo(f"FAILED {failure['kind']}: {failure['about']}: {failure['message']}")
+        click.echo(f"FAILED: {failure['about']}: {failure['message']}")
 
 
 class _Line:
@@ -128,7 +129,7 @@ def _show_report(report: Report) -> None:
         lines = f"{told['all']} runs: {told['done']} computed, {told['cached']} were there"
         click.echo(lines + (f", {told['unfinished']} NOT FINISHED" if told["unfinished"] else ""), err=True)
     for failure in report.failures[:SHOWN]:
-        click.echo(f"FAILED {failure['kind']}: {failure['about']}: {failure['message']}", err=True)
+        click.echo(f"FAILED: {failure['about']}: {failure['message']}", err=True)
         if failure["hint"]:
             click.echo(f"  {failure['hint']}", err=True)
     if len(report.failures) > SHOWN:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mitozoo.cli.options import log_options, runs_option
+from mitozoo.cli.options import LocalPath, log_options, runs_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN [RUN...]")
 @click.option(
-    "--page", "-o", type=click.Path(path_type=Path, dir_okay=False), default=Path("report.html"), show_default=True,
+    "--page", "-o", type=LocalPath(dir_okay=False), default=Path("report.html"), show_default=True,
     metavar="FILE", help="The page to write.",
 )  # fmt: skip
 @click.option(
-    "--figures", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+    "--figures", type=LocalPath(file_okay=False), metavar="DIR",
     help="Every figure as SVG (PNG too with 'mitozoo[figures]'), and its data as CSV.",
 )  # fmt: skip
 @click.option(
@@ -44,7 +44,7 @@ def report(
     under other conditions stand in sections of their own.
     """
     from mitozoo.report.report import write_report
-    from mitozoo.results.run_folder import find_run
+    from mitozoo.results.find_run import find_run
 
     named: dict[str, str] = {}
     for text in data:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mitozoo.cli.options import device_options, json_option, log_options, runs_option
+from mitozoo.cli.options import LocalPath, device_options, json_option, log_options, runs_option
 from mitozoo.errors import MitozooError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     "--data", multiple=True, metavar="NAME=DIR", help="Where a dataset's files lie, such as midogpp=data/midogpp."
 )
 @click.option(
-    "--records", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    "--records", type=LocalPath(dir_okay=False), metavar="FILE",
     help="Published values of your own, in the form of mitozoo/engine/published.toml.",
 )  # fmt: skip
 @device_options

@@ -23,8 +23,8 @@ def runs(*, out: Path | str, as_json: bool) -> None:
     """List the runs in a folder."""
     from mitozoo.cli.tables import print_json, print_table
     from mitozoo.errors import StorageError
+    from mitozoo.results.find_run import all_runs
     from mitozoo.results.result import Result
-    from mitozoo.results.run_folder import all_runs
 
     entries, lines = [], []
     for path in all_runs(out):
@@ -67,7 +67,7 @@ def verify(*, run: str, out: Path | str, as_json: bool) -> None:
     RUN is a run's folder, its result.json, or a unique prefix of its id. Exit code 1 where something differs.
     """
     from mitozoo.engine.verification import verify_run
-    from mitozoo.results.run_folder import find_run
+    from mitozoo.results.find_run import find_run
 
     folder = find_run(run, out)
     checked = verify_run(folder)

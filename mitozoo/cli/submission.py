@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mitozoo.cli.options import json_option, runs_option
+from mitozoo.cli.options import LocalPath, json_option, runs_option
 from mitozoo.errors import MitozooError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mitozoo.submission.verdict import Verdict
 
 REFUSED = 1
@@ -23,9 +24,7 @@ def submission() -> None:
 
 @submission.command()
 @click.argument("run")
-@click.option(
-    "--bundle", "-o", type=click.Path(path_type=Path), required=True, metavar="DIR", help="The folder to make."
-)
+@click.option("--bundle", "-o", type=LocalPath(), required=True, metavar="DIR", help="The folder to make.")
 @click.option("--contact", required=True, metavar="TEXT", help="A mail address or an https address.")
 @click.option(
     "--test-scored", "scored", type=int, metavar="N",
@@ -41,7 +40,7 @@ def submission() -> None:
 )  # fmt: skip
 @click.option("--note", default="", metavar="TEXT", help="Anything else that reviewers should know.")
 @click.option(
-    "--check-report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    "--check-report", type=LocalPath(dir_okay=False), metavar="FILE",
     help="What mitozoo check MODEL --json wrote, where the weights are; else the model is checked now.",
 )  # fmt: skip
 @runs_option
@@ -53,7 +52,7 @@ def create(
 
     RUN is a run's folder, its result.json, or a unique prefix of its id. It is verified first.
     """
-    from mitozoo.results.run_folder import find_run
+    from mitozoo.results.find_run import find_run
     from mitozoo.submission.create import create_submission
     from mitozoo.submission.declaration import Declaration
     from mitozoo.submission.reading import read_json
@@ -76,17 +75,17 @@ def create(
 
 
 @submission.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=LocalPath())
 @click.option(
-    "--against", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
+    "--against", type=LocalPath(file_okay=False, exists=True), metavar="DIR",
     help="A folder of other submissions, to find scores that are too good or another model's.",
 )  # fmt: skip
 @click.option(
-    "--verdict", "verdict_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    "--verdict", "verdict_file", type=LocalPath(dir_okay=False), metavar="FILE",
     help="Write the level and the flags where a leaderboard finds them.",
 )  # fmt: skip
 @click.option("--re-run", is_flag=True, help="Also compute a random sample again, from pixels and weights.")
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="With --re-run: the dataset's folder.")
+@click.option("--data", type=LocalPath(), metavar="DIR", help="With --re-run: the dataset's folder.")
 @click.option("--cells", type=click.IntRange(1), metavar="N", help="With --re-run: score so many test cells again.")
 @click.option("--seed", type=int, metavar="N", help="With --re-run: draw the sample of an earlier one.")
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="With --re-run: where to compute.")
@@ -124,9 +123,9 @@ def check(
 
 
 @submission.command(name="check-all")
-@click.argument("submissions", type=click.Path(path_type=Path))
+@click.argument("submissions", type=LocalPath())
 @click.option(
-    "--verdicts", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="DIR",
+    "--verdicts", type=LocalPath(file_okay=False), required=True, metavar="DIR",
     help="Where NAME.json says what was found of the submission NAME.",
 )  # fmt: skip
 @json_option
@@ -151,7 +150,7 @@ def check_all(context: click.Context, *, submissions: Path, verdicts: Path, as_j
 
 
 @submission.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=LocalPath())
 def template(*, folder: Path) -> None:
     """Write a results repository into FOLDER: instructions, and workflows that check submissions and publish them."""
     from mitozoo.submission.repositories import write_template

@@ -1,32 +1,30 @@
-"""The validated cell table of a dataset, and the folder that its files lie in."""
+"""The validated cell table of a dataset."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mitozoo import storage
 from mitozoo.data import columns
 from mitozoo.data.annotations import read_annotations
-from mitozoo.download.folder import fetched_folder
-from mitozoo.download.manifest import require_unchanged
-from mitozoo.errors import DataError, MitozooError
+from mitozoo.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from mitozoo.data.annotations import RawCells
-    from mitozoo.plugins.specs import DatasetSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
 
 NEGATIVES = {"hard": ("hard",), "other": ("other",), "all": ("hard", "other")}
-PREPARED_BYTES = 500_000_000  # room asked for before a dataset is generated
+BLOCK = 65_536  # rows at a time that are Python's own values
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +60,11 @@ class Cells:
         """(n,) what must never be divided between train and test."""
         return self.table["group"].to_numpy(dtype=np.str_)
 
+    @cached_property
+    def group_codes(self) -> npt.NDArray[np.int64]:
+        """(n,) the groups as 0, 1, ... in the order of their names, which takes less memory."""
+        return pd.factorize(self.table["group"], sort=True)[0]
+
     @property
     def domains(self) -> tuple[str, ...]:
         """Names of the declared domains; their columns bear the prefix 'domain_'."""
@@ -69,10 +72,18 @@ class Cells:
 
     def sha256(self) -> str:
         """Return 64 hex digits over each cell's (cell_id, slide, group, label), whatever the order."""
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
         digest = hashlib.sha256()
         hashed = self.table[["cell_id", "slide", "group", "label"]]
-        for row in sorted(zip(*(hashed[name].tolist() for name in hashed.columns), strict=True)):
-            digest.update(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+        if not hashed["cell_id"].is_monotonic_increasing:
+            hashed = hashed.sort_values("cell_id")  # which no two cells share
+        for start in range(0, len(hashed), BLOCK):
+            block = hashed.iloc[start : start + BLOCK]
+            for row in zip(*(block[name].tolist() for name in block.columns), strict=True):
+                digest.update(json.dumps(row, ensure_ascii=False).encode() + b"\n")
         return digest.hexdigest()
 
     def take(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Cells:
@@ -93,7 +104,7 @@ def read_cells(
 
     Args:
         spec: the dataset.
-        root: the dataset's folder, see `select_data_folder`.
+        root: the dataset's folder, see `mitozoo.data.folder`.
         negatives: which cells the positive class is told from: 'hard', 'other' or 'all'.
         mpp: microns per pixel of every slide, in place of what the dataset or its slides state.
         to_evaluate: refuse a dataset that is not for evaluation, or has one class only.
@@ -108,12 +119,15 @@ def read_cells(
             f"dataset '{spec.name}' is not evaluated: {spec.not_for_eval}",
             hint=f"What it holds: mitozoo describe {spec.name} --data DIR",
         )
-    _, table = read_every_cell(spec, root, mpp=mpp)
+    table = read_every_cell(spec, root, mpp=mpp)[1]
     kinds = table.pop("kind").to_numpy(dtype=object)
-    kept = table[np.isin(kinds, ("positive", *NEGATIVES[negatives]))]
+    kept = np.flatnonzero(np.isin(kinds, ("positive", *NEGATIVES[negatives])))
     if to_evaluate:
-        _require_two_classes(spec, kinds, kept, negatives)
-    return Cells(spec, root, kept.sort_values("cell_id", ignore_index=True), spec.group)
+        _require_two_classes(spec, kinds, table["label"].iloc[kept], negatives)
+    in_order = kept[table["cell_id"].iloc[kept].argsort()]
+    if not np.array_equal(in_order, np.arange(len(table))):
+        table = table.take(in_order).reset_index(drop=True)
+    return Cells(spec, root, table, spec.group)
 
 
 def join_cells(parts: Sequence[Cells], *, as_domain: str) -> Cells:
@@ -169,11 +183,11 @@ def read_every_cell(spec: DatasetSpec, root: Path, *, mpp: float | None = None) 
     ids = raw.table["cell_id"]
     raw.refuse(ids.duplicated(), lambda row: f"the cell_id {ids.iloc[row]!r} was there before; it must be unique")
     kinds = columns.kinds(spec, raw)
-    table = pd.DataFrame({name: raw.table[name].tolist() for name in ("cell_id", "slide", "case", "file")})
+    table = raw.table[["cell_id", "slide", "case", "file"]].astype("str").reset_index(drop=True)
     table["group"] = columns.groups(spec, raw)
     table["x"], table["y"] = columns.coordinate(spec, raw, "x"), columns.coordinate(spec, raw, "y")
     table["label"] = (kinds == "positive").astype(np.int8)
-    table["negative_kind"] = np.where(kinds == "positive", "", kinds).tolist()
+    table["negative_kind"] = pd.array(np.where(kinds == "positive", "", kinds), dtype="str")
     table["split"] = columns.official_split(spec, raw)
     table["votes"] = columns.votes(spec, raw)
     for name, pattern in spec.domains.items():
@@ -183,52 +197,10 @@ def read_every_cell(spec: DatasetSpec, root: Path, *, mpp: float | None = None) 
     return raw, table
 
 
-def select_data_folder(spec: DatasetSpec, data: Path | None) -> Path:
-    """Return the dataset's folder: `data` where given, else the one that it was fetched into or makes itself.
-
-    Raises:
-        DataError: there is no such folder, it is empty, or a fetched file in it was changed; or none was given, and the
-            dataset was not fetched and cannot make one.
-    """
-    if data is not None:
-        if data.is_dir() and next(data.iterdir(), None) is not None:
-            require_unchanged(data, spec)
-            return data
-        problem = "is empty" if data.is_dir() else "is a file, not a folder" if data.exists() else "does not exist"
-        raise DataError(
-            f"the data folder {data} of dataset '{spec.name}' {problem}",
-            hint=f"Point --data to the folder that holds {getattr(spec.cells, 'path', 'its files')}.",
-        )
-    if spec.prepare is None:
-        folder = fetched_folder(spec)
-        require_unchanged(folder, spec)
-        return folder
-    folder = storage.home() / "datasets" / f"{spec.name}-v{spec.prepare_version}"
-    if not folder.is_dir():
-        _prepare(spec, folder)
-    return folder
-
-
-def _prepare(spec: DatasetSpec, folder: Path) -> None:
-    from filelock import FileLock
-
-    assert spec.prepare is not None
-    storage.require_free_space(folder, PREPARED_BYTES, f"dataset '{spec.name}'")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f"{folder.name}.lock")):
-            if folder.is_dir():  # another process made it while this one waited
-                return
-            with storage.write_folder_whole(folder) as unfinished:
-                spec.prepare(unfinished)
-    except MitozooError:
-        raise
-    except Exception as error:
-        raise DataError(f"dataset '{spec.name}' could not be made in {folder}: {error}") from error
-
-
-def _require_two_classes(spec: DatasetSpec, kinds: npt.NDArray[np.object_], kept: pd.DataFrame, negatives: str) -> None:
-    positives = int(kept["label"].sum())
+def _require_two_classes(
+    spec: DatasetSpec, kinds: npt.NDArray[np.object_], kept: pd.Series[int], negatives: str
+) -> None:
+    positives = int(kept.sum())
     if positives == 0:
         raise DataError(f"none of the {len(kinds):,} cells of dataset '{spec.name}' is a '{spec.positive_class}'")
     if positives == len(kept):

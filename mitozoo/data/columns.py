@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from mitozoo.data.annotations.raw import fill_template
-from mitozoo.data.slides import PLAUSIBLE_MPP
+from mitozoo.data.slide import PLAUSIBLE_MPP
 from mitozoo.errors import DataError
 from mitozoo.plugins.formats import MppByDomain, SlideNames
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pandas as pd
-
     from mitozoo.data.annotations import RawCells
-    from mitozoo.plugins.specs import DatasetSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
 
 
 SIDES = ("train", "test", "")
@@ -49,10 +48,11 @@ def _named(labels: Sequence[str]) -> str:
 def votes(spec: DatasetSpec, raw: RawCells) -> list[list[int]]:
     """Return (n,) lists of 0 and 1; a person who did not vote on a cell ('') is left out."""
     roles = dict(spec.labels)
-    votes = [[vote for vote in cell if vote or "" in roles] for cell in raw.table["raw_votes"]]
+    votes = [tuple(vote for vote in cell if vote or "" in roles) for cell in raw.table["raw_votes"]]
     flat = [vote for cell in votes for vote in cell]
     _refuse_unknown_labels(spec, raw, "vote", flat, np.repeat(np.arange(len(votes)), [len(cell) for cell in votes]))
-    return [[int(roles[vote] == "positive") for vote in cell] for cell in votes]
+    meant = {cell: [int(roles[vote] == "positive") for vote in cell] for cell in set(votes)}
+    return [meant[cell] for cell in votes]  # equal votes are one list
 
 
 def _refuse_unknown_labels(
@@ -74,7 +74,7 @@ def _refuse_unknown_labels(
 
 def coordinate(spec: DatasetSpec, raw: RawCells, name: str) -> npt.NDArray[np.float64]:
     """Return (n,) finite positions, px at full resolution; NaN for a released patch whose place nobody tells."""
-    values = np.array([_number(value) for value in raw.table[name]], dtype=np.float64)
+    values = np.fromiter(map(_number, raw.table[name]), np.float64, len(raw.table))
     only_patches = spec.patch_px is not None or bool(spec.not_for_eval)
     untold = only_patches and raw.table[["x", "y"]].isna().to_numpy().all()
     raw.refuse(
@@ -96,12 +96,12 @@ def _shorten(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:40]}..."
 
 
-def domain(name: str, pattern: str | SlideNames, raw: RawCells) -> list[str]:
+def domain(name: str, pattern: str | SlideNames, raw: RawCells) -> Sequence[str]:
     """Return (n,) values of a declared domain; none may be unknown."""
     slides = raw.table["slide"]
     if isinstance(pattern, SlideNames):
         known = {slide: pattern.value(slide) or "" for slide in slides.unique()}
-        values = [known[slide] for slide in slides]
+        values: Sequence[str] = [known[slide] for slide in slides]
         raw.refuse(
             [not value for value in values],
             lambda row: f"no pattern of domain '{name}' matches the slide {slides.iloc[row]!r}",
@@ -112,7 +112,7 @@ def domain(name: str, pattern: str | SlideNames, raw: RawCells) -> list[str]:
     return values
 
 
-def official_split(spec: DatasetSpec, raw: RawCells) -> list[str]:
+def official_split(spec: DatasetSpec, raw: RawCells) -> Sequence[str]:
     """Return (n,) 'train' or 'test' by the official split, or '' where there is none."""
     slides, test = raw.table["slide"].tolist(), set(spec.test_slides)
     if spec.split:
@@ -163,16 +163,18 @@ def mpp(spec: DatasetSpec, raw: RawCells, table: pd.DataFrame, override: float |
     return values
 
 
-def groups(spec: DatasetSpec, raw: RawCells) -> list[str]:
+def groups(spec: DatasetSpec, raw: RawCells) -> npt.NDArray[np.object_]:
     """Return (n,) '<dataset>/<case or slide>'; the other level is never taken in place of an empty one.
 
     Only a dataset that is never evaluated may leave it unknown ('').
     """
     level = spec.group
-    names = raw.table[level].tolist()
+    of_row, names = pd.factorize(raw.table[level])
+    unknown = np.array([not name.strip() for name in names], dtype=bool)
     raw.refuse(
-        [not name.strip() and not spec.not_for_eval for name in names],
+        unknown[of_row] & (not spec.not_for_eval),
         lambda _: f"its {level} is empty, and dataset '{spec.name}' is grouped by {level}",
         hint="A dataset without known cases says group='slide'.",
     )
-    return [f"{spec.name}/{name}" if name.strip() else "" for name in names]
+    groups = [f"{spec.name}/{name}" if name.strip() else "" for name in names]
+    return np.array(groups, dtype=object)[of_row]

@@ -58,16 +58,22 @@ class SplitRecipe:
 
 
 def make_folds(
-    labels: Labels, groups: Groups, official: npt.NDArray[np.str_], domains: Domains, recipe: SplitRecipe
+    labels: Labels,
+    groups: Groups,
+    official: npt.NDArray[np.str_],
+    domains: Domains,
+    recipe: SplitRecipe,
+    names: Sequence[str] = (),
 ) -> list[Fold]:
     """Return the outer folds.
 
     Args:
         labels: (n,) 0 or 1.
-        groups: (n,) names of what must never be divided.
+        groups: (n,) what must never be divided: names, or numbers in the order of the names.
         official: (n,) 'train', 'test' or ''.
         domains: domain -> (n,) its values.
         recipe: how.
+        names: of the groups, where these are numbers; for messages.
 
     Raises:
         SplitError: no such folds exist; the message says why.
@@ -77,11 +83,13 @@ def make_folds(
     if recipe.name in ("random", "grouped-draws"):
         return _draws(labels, groups, recipe)
     if recipe.name not in BY_DOMAIN:
-        return outer_folds(labels, groups, official, recipe=recipe.name, folds=recipe.folds, seed=recipe.seed)
+        return outer_folds(
+            labels, groups, official, recipe=recipe.name, folds=recipe.folds, seed=recipe.seed, names=names
+        )
     values = _values(domains, recipe)
     if recipe.name == "leave-one-domain-out":
         return _leave_one_domain_out(labels, groups, values, recipe)
-    whole = outer_folds(labels, groups, official, recipe="auto", folds=recipe.folds, seed=recipe.seed)
+    whole = outer_folds(labels, groups, official, recipe="auto", folds=recipe.folds, seed=recipe.seed, names=names)
     return _single_domain(whole, labels, groups, values, recipe)
 
 

@@ -18,7 +18,7 @@ from mitozoo.errors import SlideError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mitozoo.data.slides import Level
+    from mitozoo.data.slide import Level
 
 Pixels = npt.NDArray[np.uint8]
 

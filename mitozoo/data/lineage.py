@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mitozoo.data.cells import Cells
+    from mitozoo.plugins.dataset_spec import DatasetSpec
     from mitozoo.plugins.lineage import Crosswalk
-    from mitozoo.plugins.specs import DatasetSpec
 
 Pair = tuple[str, str]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from mitozoo.data.annotations.cell_table import read_columns
 from mitozoo.errors import DataError
+from mitozoo.plugins.dataset_spec import DatasetSpec, LabelRole
 from mitozoo.plugins.formats import CellTable
-from mitozoo.plugins.specs import DatasetSpec, LabelRole
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from mitozoo import storage
-from mitozoo.data.slides import Edge, Pixels, corner, shared_slide
+from mitozoo.data.slide import Pixels, corner
+from mitozoo.data.slides import shared_slide
 from mitozoo.data.window_checks import (
     known_mpp,
     read_headers,
@@ -19,42 +21,18 @@ from mitozoo.data.window_checks import (
     window_in_patch_px,
     window_px,
 )  # fmt: skip
-from mitozoo.errors import ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
     from pathlib import Path
 
     from mitozoo.data.cells import Cells
+    from mitozoo.data.geometry import Geometry
     from mitozoo.data.treatments import Treatment
 
 LISTED = 20  # cells and slides that a finding names
 _PER_CELL = ("file_index", "x", "y", "side_px", "mpp", "beyond_border", "centred_outside")
 BAND_PX = 512  # windows are read in bands of about a tile's height, so that a tile is decoded once
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """What a network sees around a cell.
-
-    Attributes:
-        window_um: side of the square window, um; None: `window_px`, or the whole released patch.
-        edge: what lies beyond the slide's border: 'reflect' (see `Slide.read`) or 'black'.
-        authors: the window is a tile that goes through the authors' own resize and crop, in place of being resampled
-            whole to the network's input.
-        window_px: side of the window in the slide's own pixels at full resolution, in place of a physical size.
-    """
-
-    window_um: float | None
-    edge: Edge
-    authors: bool = False
-    window_px: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.window_um is not None and not 0 < self.window_um <= 10_000:
-            raise ProtocolError(f"a window of {self.window_um} um cannot be meant")
-        if self.edge not in get_args(Edge):
-            raise ProtocolError(f"edge is '{self.edge}'; it must be one of {', '.join(get_args(Edge))}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +195,7 @@ def plan_patches(
         DataError: a cell's whole window lies outside its slide, no microns per pixel are known, or a window does not
             fit its patch.
     """
-    names, file_index = np.unique(cells.table["file"].to_numpy(dtype=np.str_), return_inverse=True)
+    file_index, names = pd.factorize(cells.table["file"].astype("str"), sort=True)
     files = [cells.root / str(name) for name in names]
     file_first = cells.spec.patch_px is None and not mpp_named
     needs_mpp = file_first | np.isin(np.arange(len(files)), file_index[cells.table["mpp"].isna()])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mitozoo.data.jpeg_tiles import JpegTiles, jpeg_tiles
-from mitozoo.data.slides import Level, Pixels, Slide, decoding
+from mitozoo.data.slide import Level, Pixels, Slide, decoding
 from mitozoo.errors import SlideError
 
 if TYPE_CHECKING:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from mitozoo.errors import SplitError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 Rows = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.int8]
-Groups = npt.NDArray[np.str_]
+Groups = npt.NDArray[np.str_] | npt.NDArray[np.int64]  # names, or numbers in the order of the names
 
 FALLBACK_INNER_FOLDS = (5, 3, 2)
 #: Kinds of protocol that train a network, and so but once: the first inner fold alone validates.
@@ -51,17 +55,25 @@ class NotEnoughLabels(Exception):  # noqa: N818 - an outcome of a row, which the
 
 
 def outer_folds(
-    labels: Labels, groups: Groups, official: npt.NDArray[np.str_], *, recipe: str, folds: int, seed: int
+    labels: Labels,
+    groups: Groups,
+    official: npt.NDArray[np.str_],
+    *,
+    recipe: str,
+    folds: int,
+    seed: int,
+    names: Sequence[str] = (),
 ) -> list[Fold]:
     """Return the official split as one fold, or `folds` grouped, stratified folds that test each row once.
 
     Args:
         labels: (n,) 0 or 1.
-        groups: (n,) names of what must never be divided.
+        groups: (n,) what must never be divided.
         official: (n,) 'train', 'test' or '' where the dataset has no official split.
         recipe: 'official', 'grouped', or 'auto' for the official split where there is one.
         folds: number of grouped folds.
         seed: fixed by the protocol, the same for every model.
+        names: of the groups, where these are numbers.
 
     Raises:
         SplitError: there is no official split, or it divides a group, or there are too few groups.
@@ -74,7 +86,7 @@ def outer_folds(
     else:
         made = _grouped_folds(labels, groups, folds, seed)
     for fold in made:
-        _require_sound(fold, labels, groups)
+        _require_sound(fold, labels, groups, names)
     return made
 
 
@@ -195,10 +207,11 @@ def _give_each_part_both_classes(part_of_group: Rows, cells: npt.NDArray[np.int6
             part_of_group[candidates[np.argmin(cells.sum(0)[candidates])]] = part
 
 
-def _require_sound(fold: Fold, labels: Labels, groups: Groups) -> None:
+def _require_sound(fold: Fold, labels: Labels, groups: Groups, names: Sequence[str]) -> None:
     shared = np.intersect1d(groups[fold.train], groups[fold.test])
     if len(shared):
-        raise SplitError(f"the split divides {len(shared)} groups between train and test, among them '{shared[0]}'")
+        first = names[shared[0]] if names else shared[0]
+        raise SplitError(f"the split divides {len(shared)} groups between train and test, among them '{first}'")
     for side, rows in (("training", fold.train), ("test", fold.test)):
         if len(np.unique(labels[rows])) < 2:
             held = "cells of one class only" if len(rows) else "no cells"

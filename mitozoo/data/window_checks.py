@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mitozoo.data.cells import Cells
-    from mitozoo.data.patches import Geometry
+    from mitozoo.data.geometry import Geometry
 
 OPENING_THREADS = 8
 AGREEING_MPP = 0.02  # relative; a slide file and its dataset that differ by more are both named

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mitozoo.download.transfer import Downloader
-    from mitozoo.plugins.specs import DatasetSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
 
 
 def require_fetchable(spec: DatasetSpec, folder: Path) -> None:

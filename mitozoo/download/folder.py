@@ -10,7 +10,7 @@ from mitozoo.errors import DataError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mitozoo.plugins.specs import DatasetSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
 
 
 def own_folder(spec: DatasetSpec) -> Path:

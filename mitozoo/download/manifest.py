@@ -14,7 +14,7 @@ from mitozoo.errors import DataError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mitozoo.plugins.specs import DatasetSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
 
 NAME = ".mitozoo-files.json"
 FORMAT = "mitozoo-files/1"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from mitozoo import storage
 from mitozoo.embeddings.holding import is_held, last_used
 from mitozoo.embeddings.patch_store import is_unchanged
-from mitozoo.embeddings.store import describe_shard
+from mitozoo.embeddings.shard_files import describe_shard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,50 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from mitozoo.embeddings.forward import bring, resamples, run_network
+from mitozoo.embeddings.embedder import Embedder, Extraction
 from mitozoo.embeddings.holding import alone, hold
-from mitozoo.embeddings.reading import View, read_ahead
-from mitozoo.embeddings.shared_shards import SharedShards, share
-from mitozoo.embeddings.store import EmbeddingStore, Shard, shard_name
-from mitozoo.errors import ModelError, StorageError
+from mitozoo.embeddings.reading import read_ahead
+from mitozoo.embeddings.shard_files import shard_name
+from mitozoo.embeddings.shards import shards
+from mitozoo.embeddings.shared_shards import share
+from mitozoo.errors import SlideError, StorageError
+from mitozoo.models.determinism import deterministic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import numpy.typing as npt
+
     from mitozoo.data.patches import PatchPlan
     from mitozoo.embeddings.lookup import RowKeys
-    from mitozoo.embeddings.reading import Patches, Windows
+    from mitozoo.embeddings.reading import Rows
+    from mitozoo.embeddings.store import EmbeddingStore
     from mitozoo.models.encoder import Encoder
-
-Rows = npt.NDArray[np.int64]
-SHARD_CELLS = 1024
-
-
-@dataclass(frozen=True)
-class Extraction:
-    """What one model embeds.
-
-    Attributes:
-        plan: the windows.
-        store: where embeddings are kept.
-        load: builds the encoder; called only where something is missing.
-    """
-
-    plan: PatchPlan
-    store: EmbeddingStore
-    load: Callable[[], Encoder]
-
-    @functools.cached_property
-    def keys(self) -> RowKeys:
-        """(n, 16) what each cell's embedding is kept under."""
-        return self.plan.row_keys()
 
 
 @dataclass(frozen=True)
@@ -55,12 +35,12 @@ class Embedded:
 
     Attributes:
         vectors: (n, d) float32.
-        pixels: (n,) digest of the pixels that were read for each cell, equal for equal windows.
+        pixels: (n, 16) digest of the pixels that were read for each cell, equal for equal windows.
         computed: how many were embedded anew: those that were not cached, and their shards' others.
     """
 
     vectors: npt.NDArray[np.float32]
-    pixels: list[str]
+    pixels: RowKeys
     computed: int
 
 
@@ -99,7 +79,7 @@ def embed(
             vectors, pixels = store.load(extraction.keys)
         except KeyError:
             continue
-        return Embedded(vectors, [row.tobytes().hex() for row in pixels], computed)
+        return Embedded(vectors, pixels, computed)
     raise StorageError(f"the embedding cache in {store.folder} loses what is written to it", hint="Check that disk.")
 
 
@@ -149,8 +129,11 @@ def embed_missing(
                 store.require_room(computed[place])
                 busy.append((extraction, wanted, shared))
         if busy:
-            embedders = [_Embedder(*one, device, on_note) for one in busy]
-            _pass(pieces, embedders, batch_size, on_progress)
+            embedders = [Embedder(*one, device, on_note) for one in busy]
+            stores = [extraction.store for extraction, _, _ in busy]
+            names = ", ".join(f"model '{one.key.model}'" for one in stores)
+            with deterministic(any(one.key.deterministic for one in stores), names):
+                _pass(pieces, embedders, batch_size, on_progress)
     return computed
 
 
@@ -165,94 +148,31 @@ def _alone(extractions: Sequence[Extraction], on_note: Callable[[str], None]) ->
         yield
 
 
-def shards(plan: PatchPlan) -> list[Rows]:
-    """Return rows by shard, in reading order: whole files up to `SHARD_CELLS` cells, a larger file in pieces.
-
-    Batches never cross a shard, so that a resumed extraction meets the same batches as an undisturbed one.
-    """
-    order = plan.reading_order()
-    files = plan.file_index[order]
-    pieces: list[Rows] = []
-    for rows in np.split(order, np.flatnonzero(np.diff(files)) + 1):
-        pieces.extend(np.split(rows, range(SHARD_CELLS, len(rows), SHARD_CELLS)))
-    made: list[list[Rows]] = []
-    for piece in pieces:
-        if made and sum(map(len, made[-1])) + len(piece) <= SHARD_CELLS:
-            made[-1].append(piece)
-        else:
-            made.append([piece])
-    return [np.concatenate(shard) for shard in made]
-
-
-class _Embedder:
-    """One model on its way through the shards that it misses."""
-
-    def __init__(
-        self,
-        extraction: Extraction,
-        wanted: set[int],
-        shared: SharedShards | None,
-        device: str,
-        on_note: Callable[[str], None],
-    ) -> None:
-        from mitozoo.models.devices import place
-        from mitozoo.models.memory import Halving
-
-        self.keys, self.wanted, self.shared = extraction.keys, wanted, shared
-        self.plan, self.store = extraction.plan, extraction.store
-        encoder = extraction.load()
-        place(encoder, device)
-        preprocessing, precision = encoder.spec.preprocessing, self.store.key.precision
-        self.view = View(self.plan, preprocessing, whole=resamples(device, preprocessing))
-        self.gathered: list[Shard] = []
-
-        def forward(patches: Patches | Windows) -> npt.NDArray[np.float32]:
-            return run_network(encoder, bring(patches, self.view, device), precision, device)
-
-        self.forward = Halving(forward, on_note)
-
-    def take(self, rows: Rows, patches: Patches | Windows, pixels: RowKeys) -> None:
-        """Embed a batch."""
-        vectors, key = self.forward(patches), self.store.key
-        if not np.isfinite(vectors).all():
-            cell = self.plan.cells.table["cell_id"].iloc[rows[~np.isfinite(vectors).all(axis=1)][0]]
-            raise ModelError(
-                f"model '{key.model}' gives NaN or infinity for cell {cell} in {key.precision}",
-                hint="Try --precision fp32." if key.precision != "fp32" else None,
-            )
-        self.gathered.append(Shard(self.keys[rows], vectors, pixels))
-
-    def end_shard(self) -> None:
-        """Keep what was gathered since the last shard."""
-        written = self.store.write(_joined(self.gathered))
-        if self.shared is not None:
-            self.shared.put(written)
-        self.gathered = []
-
-
 def _pass(
-    pieces: list[Rows], embedders: list[_Embedder], batch_size: int, on_progress: Callable[[int, int], None]
+    pieces: list[Rows], embedders: list[Embedder], batch_size: int, on_progress: Callable[[int, int], None]
 ) -> None:
     """Read the shards that any model misses, and have each model embed those that it misses."""
     wanted = sorted(set().union(*(one.wanted for one in embedders)))
     batches = [
-        (number, pieces[number][start : start + batch_size])
+        (number, pieces[number][start : start + batch_size], start + batch_size >= len(pieces[number]))
         for number in wanted
         for start in range(0, len(pieces[number]), batch_size)
     ]
     lookers = {number: [one for one in embedders if number in one.wanted] for number in wanted}
     total, done = sum(len(pieces[number]) for number in wanted), 0
-    reading = read_ahead([(rows, [one.view for one in lookers[number]]) for number, rows in batches])
-    for index, read in enumerate(reading):
-        number, rows = batches[index]
-        for one, (patches, pixels) in zip(lookers[number], read, strict=True):
-            one.take(rows, patches, pixels)
-        if index + 1 == len(batches) or batches[index + 1][0] != number:
-            for one in lookers[number]:
-                one.end_shard()
-        done += len(rows)
-        on_progress(done, total)
+    reading = read_ahead([(rows, [one.view for one in lookers[number]]) for number, rows, _ in batches])
+    try:
+        for (number, rows, ends_shard), read in zip(batches, reading, strict=True):
+            for one, (patches, pixels) in zip(lookers[number], read, strict=True):
+                one.send(rows, patches, pixels, ends_shard=ends_shard)
+            done += len(rows)
+            on_progress(done, total)
+    except SlideError:  # what was read before it is not lost
+        _finish(embedders)
+        raise
+    _finish(embedders)
 
 
-def _joined(parts: list[Shard]) -> Shard:
-    return Shard(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("rows", "embeddings", "pixels")))
+def _finish(embedders: list[Embedder]) -> None:
+    for one in embedders:
+        one.finish()

@@ -32,5 +32,28 @@ class Wanted:
         return places[firsts], keys
 
 
+class HeldRows:
+    """A growing set of row keys, in sorted runs of which each is longer than the next: adding stays cheap."""
+
+    def __init__(self) -> None:
+        self._runs: list[npt.NDArray[np.void]] = []
+
+    def add(self, rows: RowKeys) -> None:
+        """Add row keys (m, 16)."""
+        run = np.sort(_as_items(rows))
+        while self._runs and len(self._runs[-1]) <= len(run):
+            run = np.sort(np.concatenate([self._runs.pop(), run]))
+        self._runs.append(run)
+
+    def holds(self, rows: RowKeys) -> npt.NDArray[np.bool_]:
+        """Return (n,) which of these rows were added."""
+        asked = _as_items(rows)
+        found = np.zeros(len(asked), dtype=bool)
+        for run in self._runs:
+            if len(run):
+                found |= run[np.searchsorted(run, asked).clip(max=len(run) - 1)] == asked
+        return found
+
+
 def _as_items(rows: RowKeys) -> npt.NDArray[np.void]:
     return np.ascontiguousarray(rows).view("V16").reshape(-1)

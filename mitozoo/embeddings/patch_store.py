@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mitozoo.data.patches import PatchPlan
-    from mitozoo.plugins.specs import Preprocessing
+    from mitozoo.plugins.preprocessing import Preprocessing
 
 Rows = npt.NDArray[np.int64]
 Records = npt.NDArray[np.uint8]  # (m, side, side, 3)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
 
     from mitozoo.data.patches import PatchPlan
-    from mitozoo.plugins.specs import Preprocessing
+    from mitozoo.plugins.preprocessing import Preprocessing
 
 Rows = npt.NDArray[np.int64]
 Patches = npt.NDArray[np.uint8]  # (m, size, size, 3)

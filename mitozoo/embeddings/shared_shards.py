@@ -14,7 +14,8 @@ import numpy as np
 
 from mitozoo import storage
 from mitozoo.embeddings.lookup import RowKeys, Wanted
-from mitozoo.embeddings.store import OVERHEAD_BYTES, shard_name
+from mitozoo.embeddings.shard_files import shard_name
+from mitozoo.embeddings.store import OVERHEAD_BYTES
 from mitozoo.shared import AT_ONCE, DamagedContentError, SharedFolder, shared_cache
 
 if TYPE_CHECKING:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import tempfile
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,17 +14,29 @@ import numpy as np
 import numpy.typing as npt
 
 from mitozoo import storage
-from mitozoo.embeddings.lookup import RowKeys, Wanted
+from mitozoo.embeddings.lookup import HeldRows, RowKeys, Wanted
+from mitozoo.embeddings.shard_files import (
+    SUFFIX,
+    DamagedShardError,
+    Shard,
+    read_shard,
+    row_keys,
+    shard_name,
+    sound_shard,
+    sound_shard_with,
+)
 from mitozoo.errors import StorageError
 from mitozoo.plugins.record import canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    Signature = tuple[int, int, int]
 
 #: Raised whenever a golden-pixel or golden-embedding test changes, so that nothing older is found again.
 PIPELINE_VERSION = 1
+BF16_VERSION = 2  # raised whenever bf16 alone comes to be computed otherwise
 IN_MEMORY_BYTES = 512_000_000  # larger matrices lie in a mapped file, not in anonymous memory
-STATED = "mitozoo"  # one entry of metadata, since the order of several is left to chance
 OVERHEAD_BYTES = 1_000_000  # headers, and what a file system rounds up to
 
 T = TypeVar("T")
@@ -40,8 +50,9 @@ class EmbeddingKey:
         model: the model's name, for people; not part of the key.
         fingerprint: of the model's spec.
         weights_sha256: of its weights.
-        precision: as resolved: 'fp32', 'fp16' or 'bf16'.
+        precision: as resolved: 'fp32', 'fp16' or 'bf16', with '+compiled' behind where torch.compile made the network.
         embed_dim: length of one embedding.
+        deterministic: whether only operations were allowed that give the same bytes each time.
     """
 
     model: str
@@ -49,23 +60,17 @@ class EmbeddingKey:
     weights_sha256: str
     precision: str
     embed_dim: int
+    deterministic: bool = False
 
     def digest(self) -> str:
         """Return 64 hex digits that name the folder of these embeddings."""
         parts = {
             "fingerprint": self.fingerprint, "weights": self.weights_sha256, "precision": self.precision,
             "embed_dim": self.embed_dim, "pipeline": PIPELINE_VERSION,
+            **({"bf16": BF16_VERSION} if self.precision.startswith("bf16") else {}),
+            **({"deterministic": True} if self.deterministic else {}),
         }  # fmt: skip
         return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Some embedded cells: (m, 16) row keys, (m, d) embeddings, (m, 16) digests of the pixels that were read."""
-
-    rows: RowKeys
-    embeddings: npt.NDArray[np.float32]
-    pixels: RowKeys
 
 
 class EmbeddingStore:
@@ -76,7 +81,9 @@ class EmbeddingStore:
         self.key, self.dataset, self.is_the_cache = key, dataset, root is None
         self._digest = key.digest()
         self.folder = (root or storage.home() / "embeddings") / f"{key.model}-{self._digest[:16]}"
-        self._damaged: set[Path] = set()  # ignored where they cannot be deleted
+        self._damaged: set[str] = set()  # names of files that are ignored where they cannot be deleted
+        self._looked_at: dict[str, Signature] = {}  # files whose row keys stand in `_held`
+        self._held = HeldRows()
 
     @property
     def row_bytes(self) -> int:
@@ -89,30 +96,31 @@ class EmbeddingStore:
 
     def write(self, shard: Shard) -> Path:
         """Keep a shard under a name made of its row keys, written whole or not at all; return its file."""
-        from safetensors.numpy import save
-
-        path = self.folder / f"{shard_name(shard.rows)}.safetensors"
-        tensors: dict[str, npt.NDArray[Any]] = {
-            "rows": shard.rows,
-            "embeddings": shard.embeddings,
-            "pixels": shard.pixels,
-        }
-        stated = json.dumps({"key": self._digest, "sha256": _checksum(shard), "dataset": self.dataset})
-        with storage.write_whole(path) as unfinished:
-            unfinished.write_bytes(save(tensors, metadata={STATED: stated}))
-        self._damaged.discard(path)
+        path = self.folder / f"{shard_name(shard.rows)}{SUFFIX}"
+        shard.write(path, self._digest, self.dataset)
+        self._damaged.discard(path.name)
         return path
 
     def missing(self, rows: RowKeys) -> npt.NDArray[np.bool_]:
-        """Return (n,) which rows no shard claims to hold; only `load` checks that it truly does."""
-        wanted = Wanted(rows)
-        for _ in self._holders(wanted):
-            pass
-        return ~wanted.found[wanted.which]
+        """Return (n,) which rows no shard claims to hold; only `load` checks that it truly does.
+
+        A file is opened when it is first seen, and again only where it has changed: whoever asks for one shard's rows
+        after another's pays for what is new.
+        """
+        self._look()
+        return ~self._held.holds(rows)
 
     def holding(self, rows: RowKeys) -> list[Path]:
         """Return the shards that claim to hold any of these rows, each row counted once."""
-        return list(self._holders(Wanted(rows)))
+        if self.missing(rows).all():
+            return []
+        wanted, holders = Wanted(rows), []
+        for path in self.paths():
+            held = self.read_rows(path)
+            if held is not None and len(keys := wanted.in_shard(held)[1]):
+                wanted.found[keys] = True
+                holders.append(path)
+        return holders
 
     def load(self, rows: RowKeys) -> tuple[npt.NDArray[np.float32], RowKeys]:
         """Return embeddings (n, d) and pixel digests (n, 16).
@@ -124,7 +132,7 @@ class EmbeddingStore:
         pixels = np.zeros((len(rows), 16), dtype=np.uint8)
         wanted = Wanted(rows)
         for path in self.paths():
-            shard = self._read(path, partial(_sound_shard, wanted=wanted, embed_dim=self.key.embed_dim))
+            shard = self._read(path, lambda file: sound_shard_with(wanted, file, self.key.embed_dim))
             if shard is None:
                 continue
             places, keys = wanted.in_shard(shard.rows)
@@ -140,39 +148,47 @@ class EmbeddingStore:
 
     def read_rows(self, path: Path) -> RowKeys | None:
         """Return the row keys that a shard claims to hold; None for a file that is none of this store."""
-        return self._read(path, _row_keys)
+        return self._read(path, row_keys)
 
     def is_sound(self, path: Path) -> bool:
         """Tell whether a file is a shard of this store, unchanged and of finite numbers; all of it is read."""
-        shard = self._read(path, partial(_sound, rows=None, embed_dim=self.key.embed_dim))
+        shard = self._read(path, lambda file: sound_shard(file, self.key.embed_dim))
         return shard is not None and shard.embeddings.dtype == np.float32 and bool(np.isfinite(shard.embeddings).all())
-
-    def _holders(self, wanted: Wanted) -> Iterator[Path]:
-        """Find the shards that hold wanted rows, and mark these as found."""
-        for path in self.paths():
-            held = self.read_rows(path)
-            if held is not None and len(keys := wanted.in_shard(held)[1]):
-                wanted.found[keys] = True
-                yield path
 
     def paths(self) -> list[Path]:
         """Return the files of all shards that are not known to be damaged."""
-        whole = (p for p in self.folder.glob("*.safetensors") if not p.name.startswith(storage.TEMPORARY_PREFIX))
-        return sorted(path for path in whole if path not in self._damaged)
+        return [self.folder / name for name in sorted(self._files())]
+
+    def _files(self) -> dict[str, Signature]:
+        """Return name and signature of these files; whatever changes one changes its signature."""
+        found = {}
+        with contextlib.suppress(OSError), os.scandir(self.folder) as entries:  # `require_room` tells what is wrong
+            for entry in entries:
+                whole = entry.name.endswith(SUFFIX) and not entry.name.startswith(storage.TEMPORARY_PREFIX)
+                if whole and entry.name not in self._damaged:
+                    with contextlib.suppress(FileNotFoundError):  # another process has just thrown it away
+                        told = entry.stat()
+                        found[entry.name] = (told.st_mtime_ns, told.st_size, told.st_ino)
+        return found
+
+    def _look(self) -> None:
+        """Know the row keys of all shards that are there."""
+        files = self._files()
+        if self._looked_at.items() - files.items():  # one was changed or went away
+            self._looked_at, self._held = {}, HeldRows()
+        for name in sorted(files.keys() - self._looked_at.keys()):
+            if (rows := self.read_rows(self.folder / name)) is not None:
+                self._held.add(rows)
+                self._looked_at[name] = files[name]
 
     def _read(self, path: Path, read: Callable[[Any], T]) -> T | None:
         """Apply `read` to an open shard; a file that is not what this store wrote is thrown away."""
-        from safetensors import SafetensorError, safe_open
-
         try:
-            with safe_open(path, framework="numpy") as file:
-                if _stated(file).get("key") != self._digest:
-                    raise _DamagedShardError
-                return read(file)
+            return read_shard(path, self._digest, read)
         except FileNotFoundError:  # another process has just thrown it away
             return None
-        except (SafetensorError, _DamagedShardError):
-            self._damaged.add(path)
+        except DamagedShardError:
+            self._damaged.add(path.name)
             with contextlib.suppress(OSError):
                 path.unlink()
             return None
@@ -189,10 +205,6 @@ class EmbeddingStore:
             return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
 
 
-class _DamagedShardError(Exception):
-    """A shard's content is not what was written under its name."""
-
-
 def require_room(folder: Path, needed: int, purpose: str) -> None:
     """Raise `StorageError` before work starts unless `needed` bytes can be written in a folder."""
     try:
@@ -205,66 +217,3 @@ def require_room(folder: Path, needed: int, purpose: str) -> None:
             hint="Point MITOZOO_HOME (caches) or --out (runs) to a folder that you can write to.",
         ) from error
     storage.require_free_space(folder, needed, purpose)
-
-
-def shard_name(rows: RowKeys) -> str:
-    """Return the name of the shard of these rows: 32 hex digits."""
-    return hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()[:32]
-
-
-def describe_shard(path: Path, *, read: bool = False) -> str | None:
-    """Return the name of the dataset whose cells a shard holds, '' where it does not say; None for a damaged file.
-
-    Args:
-        path: the shard.
-        read: compare its content with its checksum too.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            stated = _stated(file)
-            if read:
-                shard = Shard(_row_keys(file), file.get_tensor("embeddings"), file.get_tensor("pixels"))
-                if stated.get("sha256") != _checksum(shard):
-                    return None
-            return stated.get("dataset", "")
-    except (OSError, SafetensorError, _DamagedShardError):
-        return None
-
-
-def _row_keys(file: Any) -> RowKeys:
-    rows = file.get_tensor("rows")
-    if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != 16:
-        raise _DamagedShardError
-    return rows
-
-
-def _sound_shard(file: Any, wanted: Wanted, embed_dim: int) -> Shard | None:
-    """Return an open shard if it holds any wanted row, once its content is what was written."""
-    rows = _row_keys(file)
-    return _sound(file, rows, embed_dim) if len(wanted.in_shard(rows)[0]) else None
-
-
-def _sound(file: Any, rows: RowKeys | None, embed_dim: int) -> Shard:
-    rows = _row_keys(file) if rows is None else rows
-    shard = Shard(rows, file.get_tensor("embeddings"), file.get_tensor("pixels"))
-    shapes = (len(rows), embed_dim), (len(rows), 16)
-    if (shard.embeddings.shape, shard.pixels.shape) != shapes or _stated(file).get("sha256") != _checksum(shard):
-        raise _DamagedShardError
-    return shard
-
-
-def _stated(file: Any) -> dict[str, str]:
-    try:
-        return dict(json.loads(file.metadata()[STATED]))
-    except (TypeError, KeyError, ValueError) as error:  # no metadata, or not ours
-        raise _DamagedShardError from error
-
-
-def _checksum(shard: Shard) -> str:
-    digest = hashlib.sha256()
-    for array in (shard.rows, shard.embeddings, shard.pixels):
-        digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()

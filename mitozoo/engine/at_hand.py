@@ -6,7 +6,7 @@ import functools
 import importlib.util
 from typing import TYPE_CHECKING
 
-from mitozoo.engine.find_dataset import data_folder, find_dataset
+from mitozoo.engine.find_dataset import find_data
 from mitozoo.engine.hub_access import WeightFile
 from mitozoo.errors import MitozooError
 from mitozoo.models.on_the_spot import is_on_the_spot
@@ -42,12 +42,12 @@ class AtHand:
         return [lack for lack in found if lack]
 
     def _lack_of_dataset(self, name: str, with_images: bool) -> str:
-        from mitozoo.data.cells import read_cells, select_data_folder
+        from mitozoo.data.cells import read_cells
 
         try:
-            spec = find_dataset(name).spec
-            root = select_data_folder(spec, data_folder(name, self.folders.get(name)))
-            files: list[str] = read_cells(spec, root).table["file"].unique().tolist() if with_images else []
+            found = find_data(name, self.folders.get(name))
+            root = found.folder
+            files: list[str] = read_cells(found.spec, root).table["file"].unique().tolist() if with_images else []
         except MitozooError as error:
             return error.message
         absent = [file for file in files if not (root / file).is_file()]

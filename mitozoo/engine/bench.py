@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mitozoo.embeddings.extract import embed, shards
+from mitozoo.embeddings.extract import embed
 from mitozoo.embeddings.forward import bring, resamples, run_network
 from mitozoo.embeddings.reading import View, read_window, reading_threads
-from mitozoo.embeddings.store import EmbeddingStore, Shard
+from mitozoo.embeddings.shard_files import Shard
+from mitozoo.embeddings.shards import shards
+from mitozoo.embeddings.store import EmbeddingStore
 from mitozoo.engine.cost import device_name, environment, peak_device_memory_mb, peak_memory_mb, threads
 from mitozoo.engine.embed import cells_at_once, key_of
 from mitozoo.engine.find_model import find_model
 from mitozoo.engine.seen import see
 from mitozoo.engine.subject import RegisteredModel
-from mitozoo.errors import MitozooError, ModelError
+from mitozoo.errors import MitozooError
+from mitozoo.models.determinism import deterministic
 from mitozoo.protocols.presets import find_protocol
 from mitozoo.protocols.spec import override
 
@@ -39,10 +42,12 @@ SCHEMA = "mitozoo-bench/1"
 CELLS = 256  # where nobody says how many
 STAGES = ("read", "preprocess", "forward", "write")
 #: What two measurements must have in common for their ratios to say something about the code.
-CONDITIONS = ("model", "dataset", "cells", "device_name", "threads", "precision", "batch_size", "compiled")
+CONDITIONS = (
+    "model", "dataset", "cells", "device_name", "threads", "precision", "deterministic", "batch_size",
+)  # fmt: skip
 
 
-def bench(request: Request, *, progress: Progress, compiled: bool = False) -> dict[str, Any]:
+def bench(request: Request, *, progress: Progress) -> dict[str, Any]:
     """Return how many patches a second a model embeds, in all and by stage, as plain JSON values.
 
     'whole' is the extraction as an evaluation runs it, stages overlapping, caches empty but for those of the operating
@@ -51,7 +56,6 @@ def bench(request: Request, *, progress: Progress, compiled: bool = False) -> di
     Args:
         request: model, dataset, device, precision, batch size; `limit` is the number of cells, 256 where it is None.
         progress: listens to what happens.
-        compiled: let torch.compile make the network first, which evaluations never do: its roundings are its own.
 
     Raises:
         MitozooError: the input is not right, or the network cannot be compiled.
@@ -62,31 +66,27 @@ def bench(request: Request, *, progress: Progress, compiled: bool = False) -> di
     assert request.model is not None
     count = request.limit or CELLS
     subject = RegisteredModel(find_model(request.model), request.weights)
-    if compiled and subject.spec.isolate:
-        raise ModelError(f"model '{subject.name}' runs in an environment of its own, where it cannot be compiled")
+    device = pick_device(request.device)
+    precision = resolve_precision(subject.spec, request.precision, device, compiled=request.compiled)
     with progress.stage("cells"):
         protocol = override(find_protocol(request.protocol), request.settings)
         plan = see(replace(request, limit=count), subject, protocol).plan
         assert plan is not None
         plan = plan.take(plan.reading_order()[:count])
-    device = pick_device(request.device)
-    precision = resolve_precision(subject.spec, request.precision, device)
     at_once = cells_at_once(request.batch_size, device)
-    key = key_of(subject, precision)
+    key = key_of(subject, precision, request.deterministic)
     encoder = subject.load()
     place(encoder, device)
-    if compiled:
-        encoder.network.compile()
     with tempfile.TemporaryDirectory() as folder:
         stores = [EmbeddingStore(key, Path(folder) / name) for name in ("warm", "whole", "stages")]
-        with _compiling(compiled, subject.name):  # warms up all that is made at first use
-            embed(plan.take(shards(plan)[0][:at_once]), stores[0], lambda: encoder, device=device, batch_size=at_once)
+        first = plan.take(shards(plan)[0][:at_once])  # warms up all that is made at first use
+        embed(first, stores[0], lambda: encoder, device=device, batch_size=at_once)
         start = time.perf_counter()
         with progress.stage("whole") as advance:
             embed(plan, stores[1], lambda: encoder, device=device, batch_size=at_once, on_progress=advance)
         seconds = {"whole": time.perf_counter() - start}
         memory, device_memory = peak_memory_mb(), peak_device_memory_mb(device)
-        with progress.stage("stages"):
+        with progress.stage("stages"), deterministic(request.deterministic, f"model '{subject.name}'"):
             seconds |= _by_stage(plan, encoder, stores[2], device, at_once)
     with progress.stage("matrix products"):
         peak = matrix_peak(device, precision)
@@ -97,7 +97,7 @@ def bench(request: Request, *, progress: Progress, compiled: bool = False) -> di
         "fingerprint": subject.spec.fingerprint(), "dataset": request.dataset, "cells": len(plan),
         "window_px": int(plan.side_px.max()), "input_px": subject.spec.preprocessing.size, "device": device,
         "device_name": device_name(device), "threads": threads(), "reading_threads": reading_threads(),
-        "precision": precision, "batch_size": at_once, "compiled": compiled,
+        "precision": precision, "deterministic": request.deterministic, "batch_size": at_once,
         "seconds": {name: round(value, 6) for name, value in seconds.items()},
         "patches_per_second": {name: round(value, 3) for name, value in rates.items()},
         "slowest": max(STAGES, key=lambda name: seconds[name]),
@@ -132,23 +132,11 @@ def _by_stage(plan: PatchPlan, encoder: Encoder, store: EmbeddingStore, device: 
                     seen = list(readers.map(view.see, (window for window, _ in read)))
                     patches = bring(seen if view.whole else np.stack(seen), view, device)
                 with clocked("forward"):
-                    vectors.append(run_network(encoder, patches, store.key.precision, device))
+                    vectors.append(run_network(encoder, patches, store.key.precision, device)())
                 digests += [digest for _, digest in read]
             with clocked("write"):
                 store.write(Shard(keys[shard], np.concatenate(vectors), np.stack(digests)))
     return seconds
-
-
-@contextlib.contextmanager
-def _compiling(compiled: bool, model: str) -> Iterator[None]:
-    try:
-        yield
-    except MitozooError:
-        raise
-    except Exception as error:  # a compiler may raise anything on a network that it was not made for
-        if not compiled:
-            raise
-        raise ModelError(f"torch.compile fails on model '{model}': {error}", hint="Leave out --compile.") from error
 
 
 def read_measurement(file: Path) -> dict[str, Any]:
@@ -179,6 +167,6 @@ def compare(now: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
             ratios[name] = now[name] / then[name]
     return {
         "created": then["created"],
-        "differs": [name for name in CONDITIONS if now[name] != then[name]],
+        "differs": [name for name in CONDITIONS if now[name] != then.get(name, False)],
         "ratios": {name: round(value, 4) for name, value in ratios.items()},
     }

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mitozoo.data.cells import read_cells, select_data_folder
-from mitozoo.engine.find_dataset import data_folder, find_dataset, names_a_table
+from mitozoo.data.cells import read_cells
+from mitozoo.engine.find_dataset import find_data, names_a_table
 from mitozoo.errors import DataError, VerificationError
 
 if TYPE_CHECKING:
@@ -39,9 +39,8 @@ def cells_again(document: dict[str, Any], cell_ids: Sequence[str], data: Path | 
             hint="Name it: --data cells.csv",
         )
     name = str(data) if own_table else dataset["name"]
-    spec = find_dataset(name).spec
-    root = select_data_folder(spec, data_folder(name, None if own_table else data))
-    cells = read_cells(spec, root, negatives=dataset["negatives"])
+    source = find_data(name, None if own_table else data)
+    cells = read_cells(source.spec, source.folder, negatives=dataset["negatives"])
     if dataset["group_level"] == "image":
         cells = cells.by_image()
     there = cells.table["cell_id"].to_numpy(dtype=np.str_)
@@ -50,6 +49,7 @@ def cells_again(document: dict[str, Any], cell_ids: Sequence[str], data: Path | 
     found = cells.take(rows.astype(np.int64))
     if not np.array_equal(there[rows], wanted) or found.sha256() != dataset["cells_sha256"]:
         raise VerificationError(
-            f"the label files of dataset '{dataset['name']}' in {root} hold other cells or labels than the run saw"
+            f"the label files of dataset '{dataset['name']}' in {source.folder} hold other cells or labels than the "
+            "run saw"
         )
     return found

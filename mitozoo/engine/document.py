@@ -1,4 +1,4 @@
-"""The result document of a run."""
+"""The result document of a run, and the tables that it is about."""
 
 from __future__ import annotations
 
@@ -8,45 +8,54 @@ import numpy as np
 import numpy.typing as npt
 
 from mitozoo.data.folds import confounded
+from mitozoo.engine.marks import marks
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
 from mitozoo.results.image_controls import image_control_parts, overlap_mark
 from mitozoo.results.pathologists import pathologists_parts, stated_by
 from mitozoo.results.run_folder import SCHEMA, run_id
-from mitozoo.results.scoring import CellColumns, score
+from mitozoo.results.scoring import score
+from mitozoo.results.tables import CELLS, PREDICTIONS, SPLITS, cell_table, prediction_table, split_table, write_table
+from mitozoo.storage import content_ids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from mitozoo.data.folds import SplitRecipe
+    from mitozoo.data.audit import PixelHashes
     from mitozoo.data.patches import PatchPlan
-    from mitozoo.data.splits import Fold
-    from mitozoo.engine.request import Request
-    from mitozoo.engine.seen import Seen
-    from mitozoo.plugins.specs import DatasetSpec
-    from mitozoo.protocols.spec import Protocol
+    from mitozoo.engine.evaluate import Evaluation
+    from mitozoo.engine.question import Question
     from mitozoo.results.row import ResultRow
 
 SEVERITY = ("declared none", "unknown", "images or cohort seen", "labels seen")  # of contamination, the worst last
 
 
-def result_document(
-    *,
-    identity: dict[str, Any],
-    subject: RegisteredModel | BroughtEmbeddings,
-    protocol: Protocol,
-    request: Request,
-    recipe: SplitRecipe,
-    seen: Seen,
-    folds: Sequence[Fold],
-    rows: Sequence[ResultRow],
-    audit: dict[str, Any],
-    files: dict[str, str],
-    controls: Mapping[str, Path | str],
+def write_document(run: Evaluation, pixels: PixelHashes | None, controls: Mapping[str, Path | str]) -> dict[str, Any]:
+    """Write the tables of a run over all rows that are there, and return its document.
+
+    Args:
+        run: whose rows are fitted.
+        pixels: a digest of each cell's pixels, where they were read.
+        controls: the run of each control that sees the image, or why there is none.
+    """
+    folder, rows, ids = run.folder, run.folder.rows(), run.cells.table["cell_id"]
+    write_table(cell_table(run.cells.table), folder.path / CELLS)
+    write_table(split_table(ids, rows), folder.path / SPLITS)
+    write_table(prediction_table(ids, rows), folder.path / PREDICTIONS)
+    files = [folder.path / name for name in (CELLS, SPLITS, PREDICTIONS)] + folder.row_files()
+    names = [path.relative_to(folder.path).as_posix() for path in files]
+    document = _document(run, run.identity, rows, controls)
+    return document | {
+        "audit": run.seen.audit(run.folds, pixels), "files": dict(zip(names, content_ids(files), strict=True)),
+    }  # fmt: skip
+
+
+def _document(
+    asked: Question, identity: dict[str, Any], rows: Sequence[ResultRow], controls: Mapping[str, Path | str]
 ) -> dict[str, Any]:
-    """Return the document of a run: the same for every run of the same thing."""
-    cells, spec, conditions = seen.cells, seen.cells.spec, request.conditions
-    columns = CellColumns.of(cells.table, conditions)
+    """Return what is the same in every run of the same thing, but for the audit and the files."""
+    subject, protocol, request, seen, folds = asked.subject, asked.protocol, asked.request, asked.seen, asked.folds
+    cells, spec, conditions, columns = seen.cells, seen.cells.spec, asked.conditions, asked.columns
     trained_on = seen.datasets[0]
     positives = int(cells.labels.sum())
     scored = score(columns, folds, rows)
@@ -76,7 +85,7 @@ def result_document(
             "shared_cells_left_out": seen.shared_cells,
             "cells": len(cells),
             "cells_sha256": cells.sha256(),
-            "groups": len(np.unique(cells.groups)),
+            "groups": int(cells.table["group"].nunique()),
             "group_level": cells.group_level,
             "classes": {
                 "positive": {"name": spec.positive_class, "cells": positives},
@@ -97,20 +106,19 @@ def result_document(
             "parameters": protocol.parameters(),
         },
         "precision": identity["precision"],
+        "deterministic": request.deterministic,
         "conditions": conditions.to_json(),
         "folds": [
             {"fold": fold.index, "name": fold.name, "reference_for": fold.reference_for, "trained_on": fold.trained_on}
             for fold in folds
         ],
-        "only_in_test": confounded(folds, columns.domains, recipe),
+        "only_in_test": confounded(folds, columns.domains, asked.recipe),
         "geometry": _geometry(subject, seen.plan),
-        "marks": _marks(subject, spec, protocol, request, recipe, seen, folds, rows) + [overlap] * bool(overlap),
+        "marks": marks(asked, rows) + [overlap] * bool(overlap),
         "contamination": max((subject.contamination(one.spec) for one in seen.datasets), key=SEVERITY.index),
         **scored,
         **seeing,
         **pathologists_parts(columns, cells.table["votes"], folds, rows, stated),
-        "audit": audit,
-        "files": files,
     }
 
 
@@ -138,38 +146,3 @@ def _geometry(subject: RegisteredModel | BroughtEmbeddings, plan: PatchPlan | No
 
 def _range(values: npt.NDArray[np.float64]) -> dict[str, float]:
     return {name: round(float(of(values)), 6) for name, of in (("min", np.min), ("median", np.median), ("max", np.max))}
-
-
-def _marks(
-    subject: RegisteredModel | BroughtEmbeddings,
-    spec: DatasetSpec,
-    protocol: Protocol,
-    request: Request,
-    recipe: SplitRecipe,
-    seen: Seen,
-    folds: Sequence[Fold],
-    rows: Sequence[ResultRow],
-) -> list[str]:
-    """Return what a table must show beside the number."""
-    own = {fold.index for fold in folds if fold.reference_for is None}
-    tested = len(own & {row.axes.fold for row in rows})
-    skipped = seen.plan.skipped if seen.plan else ()
-    model_saw = {subject.contamination(one.spec) for one in seen.datasets}
-    marks = {
-        "synthetic data": spec.synthetic,
-        f"only {len(seen.cells):,} cells": seen.limited,
-        f"{tested} of {len(own)} folds": tested < len(own),
-        request.conditions.summary(): bool(request.conditions.summary()),
-        "THIS SPLIT LEAKS: test cases may have been trained on": seen.shared_cells is None,
-        "THIS SPLIT LEAKS: annotations of one case on both sides": recipe.leaks,
-        "the model saw labels of it in training": "labels seen" in model_saw,
-        "the model saw images or the cohort of it in training": "images or cohort seen" in model_saw,
-        "brought embeddings": seen.plan is None,
-        "protocol changed by --set": "+" in protocol.name,
-        "short, not a result": protocol.name.startswith("end-to-end-short"),
-        f"{len(skipped):,} unreadable cells left out": bool(skipped),
-        "not independent: grouped by image": "image" in seen.cells.group_level,
-        "patch-only dataset": spec.patch_px is not None,
-        "a control, not a model": isinstance(subject, RegisteredModel) and subject.spec.controls_only,
-    }
-    return [mark for mark, applies in marks.items() if applies]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mitozoo.embeddings.extract import Embedded, Extraction, embed, embed_missing
+from mitozoo.embeddings.embedder import Extraction
+from mitozoo.embeddings.extract import Embedded, embed, embed_missing
 from mitozoo.embeddings.store import PIPELINE_VERSION, EmbeddingKey, EmbeddingStore, require_room
 from mitozoo.embeddings.table import EmbeddingTable, require_suffix, write_embeddings
 from mitozoo.engine.find_model import find_model
@@ -50,24 +51,30 @@ def embed_dataset(
     assert plan is not None
     require_room(output.parent, len(cells) * (4 * subject.spec.embed_dim + BYTES_OF_A_NAME), f"the file {output.name}")
     device = pick_device(request.device)
-    precision = resolve_precision(subject.spec, request.precision, device)
-    embedded = embed_with(subject, plan, device, precision, request.batch_size, progress)
+    precision = resolve_precision(subject.spec, request.precision, device, compiled=request.compiled)
+    embedded = embed_with(subject, plan, device, precision, request.batch_size, progress, request.deterministic)
     provenance = {
         "model": subject.document(), "dataset": cells.spec.name, "dataset_fingerprint": seen.fingerprint,
         "cells_sha256": cells.sha256(), "window_um": plan.geometry.window_um, "edge": plan.geometry.edge,
-        "precision": precision, "pipeline_version": PIPELINE_VERSION,
+        "precision": precision, "deterministic": request.deterministic, "pipeline_version": PIPELINE_VERSION,
     }  # fmt: skip
     write_embeddings(output, EmbeddingTable(cells.table["cell_id"].tolist(), embedded.vectors, provenance))
     return len(cells)
 
 
 def embed_with(
-    model: RegisteredModel, plan: PatchPlan, device: str, precision: str, batch_size: int | None, progress: Progress
+    model: RegisteredModel,
+    plan: PatchPlan,
+    device: str,
+    precision: str,
+    batch_size: int | None,
+    progress: Progress,
+    deterministic: bool = False,
 ) -> Embedded:
     """Return the embeddings of a plan's cells, computing and keeping those that are not cached yet."""
     with progress.stage("embeddings") as advance:
         embedded = embed(
-            plan, _store(model, plan, precision), model.load, device=device,
+            plan, _store(model, plan, precision, deterministic), model.load, device=device,
             batch_size=cells_at_once(batch_size, device), on_progress=advance, on_note=progress.note,
         )  # fmt: skip
         _tell_embedded(model, plan, embedded.computed)
@@ -75,7 +82,11 @@ def embed_with(
 
 
 def embed_together(
-    parts: Sequence[tuple[RegisteredModel, PatchPlan, str]], device: str, batch_size: int | None, progress: Progress
+    parts: Sequence[tuple[RegisteredModel, PatchPlan, str]],
+    device: str,
+    batch_size: int | None,
+    progress: Progress,
+    deterministic: bool = False,
 ) -> None:
     """Cache what several models miss of the same cells, reading a window that they share once.
 
@@ -84,8 +95,11 @@ def embed_together(
         device: of all of them; it holds the networks together.
         batch_size: cells at once; None: by device.
         progress: listens to what happens.
+        deterministic: allow only operations that give the same bytes each time.
     """
-    extractions = [Extraction(plan, _store(model, plan, precision), model.load) for model, plan, precision in parts]
+    extractions = [
+        Extraction(plan, _store(model, plan, precision, deterministic), model.load) for model, plan, precision in parts
+    ]
     with progress.stage("embeddings") as advance:
         computed = embed_missing(
             extractions, device=device, batch_size=cells_at_once(batch_size, device), on_progress=advance,
@@ -99,14 +113,14 @@ def _tell_embedded(model: RegisteredModel, plan: PatchPlan, anew: int) -> None:
     tell("embedded", f"{model.name}: {anew:,} of {len(plan):,} cells embedded anew", cells=anew, of=len(plan))
 
 
-def _store(model: RegisteredModel, plan: PatchPlan, precision: str) -> EmbeddingStore:
-    return EmbeddingStore(key_of(model, precision), dataset=plan.cells.spec.name)
+def _store(model: RegisteredModel, plan: PatchPlan, precision: str, deterministic: bool) -> EmbeddingStore:
+    return EmbeddingStore(key_of(model, precision, deterministic), dataset=plan.cells.spec.name)
 
 
-def key_of(model: RegisteredModel, precision: str) -> EmbeddingKey:
+def key_of(model: RegisteredModel, precision: str, deterministic: bool = False) -> EmbeddingKey:
     """Return what a model's embeddings are kept under."""
     spec = model.spec
-    return EmbeddingKey(model.name, spec.fingerprint(), model.weights_sha256, precision, spec.embed_dim)
+    return EmbeddingKey(model.name, spec.fingerprint(), model.weights_sha256, precision, spec.embed_dim, deterministic)
 
 
 def cells_at_once(batch_size: int | None, device: str) -> int:

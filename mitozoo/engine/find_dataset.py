@@ -1,17 +1,57 @@
-"""Find a dataset by what a user types: a registered name, or the path of a table of one's own cells."""
+"""Find a dataset by what a user types, a registered name or a table of one's own cells, and the folder of its files."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mitozoo.data.folder import select_data_folder
+from mitozoo.errors import SplitError
 from mitozoo.plugins.names import Registered
 from mitozoo.plugins.registry import load_registry
 
 if TYPE_CHECKING:
-    from mitozoo.plugins.specs import DatasetSpec
+    from mitozoo.engine.request import Request
+    from mitozoo.plugins.dataset_spec import DatasetSpec
 
 TABLE_ENDINGS = (".csv", ".tsv", ".parquet", ".pq")
+
+
+@dataclass(frozen=True)
+class FoundDataset:
+    """A dataset, and the folder that its files lie in."""
+
+    registered: Registered[DatasetSpec]
+    folder: Path
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """Its record."""
+        return self.registered.spec
+
+
+def find_data(name: str, data: Path | None = None) -> FoundDataset:
+    """Return a dataset with its folder: `data`, else the one that it was fetched into, is made in, or a table lies in.
+
+    Raises:
+        UnknownNameError: no plugin offers it.
+        DataError: the table or the folder is missing, or fetched files were changed.
+    """
+    registered = find_dataset(name)
+    return FoundDataset(registered, select_data_folder(registered.spec, data_folder(name, data)))
+
+
+def find_data_of(request: Request) -> tuple[FoundDataset, ...]:
+    """Return the datasets that a request names, the one that is trained on first.
+
+    Raises:
+        MitozooError: as `find_data`, or a dataset is named twice.
+    """
+    folders = {request.dataset: request.data} | {name: request.test_data.get(name) for name in request.test_on}
+    if len(folders) <= len(request.test_on):
+        raise SplitError("a dataset is tested twice, or on itself", hint="Name each dataset once.")
+    return tuple(find_data(name, folder) for name, folder in folders.items())
 
 
 def find_dataset(name: str) -> Registered[DatasetSpec]:

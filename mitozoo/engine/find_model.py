@@ -8,8 +8,8 @@ from mitozoo.models.on_the_spot import find_on_the_spot, is_on_the_spot
 from mitozoo.plugins.registry import load_registry
 
 if TYPE_CHECKING:
+    from mitozoo.plugins.model_spec import ModelSpec
     from mitozoo.plugins.names import Registered
-    from mitozoo.plugins.specs import ModelSpec
 
 
 def find_model(name: str) -> Registered[ModelSpec]:

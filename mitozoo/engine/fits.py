@@ -13,6 +13,7 @@ from mitozoo.results.row import DONE, Axes, ResultRow, Rows
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from mitozoo.data.audit import PixelHashes
     from mitozoo.data.patches import PatchPlan
     from mitozoo.engine.progress import Advance
     from mitozoo.protocols.prediction import Prediction
@@ -41,7 +42,7 @@ class Fitter(Protocol):
     computed: int
     device: str
 
-    def prepare(self) -> list[str] | None:
+    def prepare(self) -> PixelHashes | None:
         """Get ready whatever all rows share; return a digest of each cell's pixels where they were read."""
 
     def fit(self, fits: Sequence[Fit], advance: Advance) -> Iterator[list[ResultRow]]:

@@ -13,6 +13,7 @@ from mitozoo.engine.embed import embed_with
 from mitozoo.engine.fits import Copies, Fit
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
 from mitozoo.errors import ProtocolError
+from mitozoo.models.determinism import deterministic
 from mitozoo.protocols.kinds import HEAD_FITS
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from mitozoo.data.audit import PixelHashes
     from mitozoo.data.cells import Cells
     from mitozoo.data.patches import PatchPlan
     from mitozoo.data.splits import Labels
@@ -51,18 +53,20 @@ class FrozenFitter:
         precision: str | None,
         batch_size: int | None,
         progress: Progress,
+        *,
+        deterministic: bool = False,
     ) -> None:
         if protocol.kind not in HEAD_FITS:
             raise ProtocolError(f"protocol '{protocol.name}' of kind '{protocol.kind}' cannot be run by this version")
         self.protocol, self.subject, self.cells, self.plan = protocol, subject, cells, plan
         self.device, self.precision, self.progress = device, precision, progress
-        self.batch_size = batch_size
+        self.batch_size, self.deterministic = batch_size, deterministic
         self.conditions, self.copies = conditions, Copies(len(cells), perturbed)
-        self.labels, self.groups = cells.labels[self.copies.shown], cells.groups[self.copies.shown]
+        self.labels, self.groups = cells.labels[self.copies.shown], cells.group_codes[self.copies.shown]
         self.embeddings: npt.NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
         self.computed = 0
 
-    def prepare(self) -> list[str] | None:
+    def prepare(self) -> PixelHashes | None:
         """Have the embeddings of all cells, from the cache where they are there."""
         if isinstance(self.subject, BroughtEmbeddings):
             ids = self.cells.table["cell_id"].tolist()
@@ -70,10 +74,11 @@ class FrozenFitter:
             return None
         assert self.plan is not None
         assert self.precision is not None
-        embedded = embed_with(self.subject, self.plan, self.device, self.precision, self.batch_size, self.progress)
+        how = self.device, self.precision, self.batch_size, self.progress, self.deterministic
+        embedded = embed_with(self.subject, self.plan, *how)
         self.embeddings, self.computed = embedded.vectors, embedded.computed
         for one in self.copies.perturbed:
-            more = embed_with(self.subject, one.plan, self.device, self.precision, self.batch_size, self.progress)
+            more = embed_with(self.subject, one.plan, *how)
             self.embeddings = np.concatenate([self.embeddings, more.vectors])
             self.computed += more.computed
         return embedded.pixels
@@ -84,7 +89,7 @@ class FrozenFitter:
         for fit in fits:
             alike.setdefault(self._digest(fit), []).append(fit)
         largest = max((len(fit.train) for fit in fits), default=1)
-        with self._side_by_side(largest) as pool:
+        with deterministic(self.deterministic, f"protocol '{self.protocol.name}'"), self._side_by_side(largest) as pool:
             heads = {pool.submit(self._head, same[0]): same for same in alike.values()}
             done = 0
             for head in as_completed(heads):

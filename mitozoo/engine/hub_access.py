@@ -13,7 +13,7 @@ from mitozoo.models.hub import own_file
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mitozoo.plugins.specs import ModelSpec
+    from mitozoo.plugins.model_spec import ModelSpec
 
 SECONDS = 5  # for one answer of the hub
 AT_ONCE = 16

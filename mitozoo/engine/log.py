@@ -29,6 +29,11 @@ _NOWHERE: Mapping[str, str] = MappingProxyType({})
 _within: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVar("mitozoo_within", default=_NOWHERE)
 
 
+def is_heard(level: int = INFO) -> bool:
+    """Tell whether anybody listens, for those whose fields take time to find out."""
+    return LOGGER.isEnabledFor(level)
+
+
 def tell(event: str, message: str = "", *, level: int = INFO, **fields: object) -> None:
     """Tell that something happened; it costs next to nothing where nobody listens.
 
@@ -38,7 +43,7 @@ def tell(event: str, message: str = "", *, level: int = INFO, **fields: object) 
         level: `INFO`, `WARNING` or `ERROR`.
         **fields: numbers, texts, and lists and mappings of these; what else is given stands as its text.
     """
-    if LOGGER.isEnabledFor(level):
+    if is_heard(level):
         _emit(level, message or event, {"event": event} | fields, _within.get())
 
 
@@ -48,7 +53,7 @@ def tell_failure(error: BaseException, **fields: object) -> None:
     told: dict[str, object] = {"event": "failure", "error": type(error).__name__}
     if isinstance(error, MitozooError) and error.hint:
         told["hint"] = error.hint
-    if LOGGER.isEnabledFor(ERROR):
+    if is_heard(ERROR):
         _emit(ERROR, message, told | fields, getattr(error, _WITHIN, None) or _within.get())
 
 

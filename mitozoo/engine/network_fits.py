@@ -10,11 +10,13 @@ import numpy as np
 
 from mitozoo.engine.fits import Copies, Fit
 from mitozoo.engine.log import within
+from mitozoo.models.determinism import deterministic
 from mitozoo.protocols.kinds import TRAINING_FITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from mitozoo.data.audit import PixelHashes
     from mitozoo.data.patches import PatchPlan
     from mitozoo.embeddings.patch_store import StoredPatches
     from mitozoo.engine.fits import Perturbed
@@ -42,16 +44,19 @@ class TrainingFitter:
         precision: str,
         folder: RunFolder,
         progress: Progress,
+        *,
+        deterministic: bool = False,
     ) -> None:
         self.protocol, self.subject, self.plan, self.folder = protocol, subject, plan, folder
         self.device, self.precision, self.progress = device, precision, progress
+        self.deterministic = deterministic
         self.conditions, self.copies = conditions, Copies(len(plan), perturbed)
         self.labels = plan.cells.labels[self.copies.shown]
         self.groups = plan.cells.groups[self.copies.shown]
         self.patches: PatchRows = np.empty((0, 0, 0, 3), dtype=np.uint8)
         self.computed = 0
 
-    def prepare(self) -> list[str] | None:
+    def prepare(self) -> PixelHashes | None:
         """Have all input patches, from the cache where they are there."""
         from mitozoo.embeddings.patch_store import store_patches
 
@@ -77,7 +82,7 @@ class TrainingFitter:
             labels = self.conditions.trained_labels(self.labels, axes.seed)
             # further perturbations of a network that is there
             trained = None if axes in fit.rows else self.folder.read(axes)
-            with within(task=axes.row_id):
+            with within(task=axes.row_id), deterministic(self.deterministic, f"model '{self.subject.name}'"):
                 prediction = TRAINING_FITS[self.protocol.kind](
                     self.protocol, self.subject.load, self.patches, labels, self.groups, fit.train, scored,
                     seed=axes.seed, device=self.device, precision=self.precision,

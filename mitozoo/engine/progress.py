@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from mitozoo.engine.log import tell, within
+from mitozoo.engine.log import is_heard, tell, within
 
 if TYPE_CHECKING:
     from mitozoo.engine.run_facts import RunFacts
@@ -73,7 +73,8 @@ class Progress:
     def run(self, facts: RunFacts) -> Iterator[Callable[[Result], None]]:
         """Follow one run; the body says when it has its result."""
         with within(run=facts.folder.name):
-            tell("run", f"{facts.folder.name} begins", run_id=facts.run_id, parameters=facts.parameters)
+            if is_heard():
+                tell("run", f"{facts.folder.name} begins", run_id=facts.run_id, parameters=facts.parameters)
 
             def ended(result: Result) -> None:
                 tell("result", result.title(), folder=result.folder, auroc=result.mean())

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mitozoo.data.cells import read_cells, select_data_folder
+from mitozoo.data.cells import read_cells
 from mitozoo.data.folds import SplitRecipe, make_folds
 from mitozoo.engine.evaluate import evaluate
-from mitozoo.engine.find_dataset import data_folder, find_dataset
+from mitozoo.engine.find_dataset import data_folder, find_data
 from mitozoo.errors import DataError
 from mitozoo.protocols.presets import find_protocol
 from mitozoo.results.tested import read_tested
@@ -82,8 +82,8 @@ def _verdict(row: PublishedRow, value: PublishedValue, measured: Mapping[str, fl
 
 def _of_slide_prior(row: PublishedRow, folders: Mapping[str, Path]) -> dict[str, float]:
     """Score the positive rate of each test cell's own slide in training; labels are read, and no image."""
-    spec = find_dataset(row.dataset).spec
-    cells = read_cells(spec, select_data_folder(spec, data_folder(row.dataset, folders.get(row.dataset))))
+    source = find_data(row.dataset, folders.get(row.dataset))
+    cells = read_cells(source.spec, source.folder)
     parameters = find_protocol(row.protocol).parameters()
     recipe = SplitRecipe(parameters["split"], parameters["outer_folds"], parameters["split_seed"])
     labels, slides = cells.labels, cells.table["slide"].to_numpy(dtype=np.str_)
@@ -105,7 +105,7 @@ def _of_result(row: PublishedRow, metric: str, result: Result) -> float:
     if metric == WEIGHTED_F1:
         tested = read_tested(result.folder, fraction=row.fraction)
         labels = tested.cells["label"].to_numpy(dtype=np.int8)
-        return float(np.mean([_weighted_f1(one.test_scores, labels[one.test]) for one in tested.rows]))
+        return float(np.mean([_weighted_f1(fit.scores, labels[fit.cell]) for fit in tested.fits]))
     if row.part:
         values = [
             entry["metrics"][metric]["mean"]

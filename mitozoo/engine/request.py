@@ -46,6 +46,8 @@ class Request:
         perturb: what is done to the test cells, each scored beside the untouched ones: 'blur', 'jpeg=20' and so on.
         device: 'auto', 'cuda', 'mps' or 'cpu'.
         precision: 'auto', 'fp32', 'fp16' or 'bf16'.
+        deterministic: allow only operations that give the same bytes each time on the same device.
+        compiled: let torch.compile make the network, which embeds faster then, with roundings of its own.
         batch_size: cells at once; None: by device.
         negatives: 'hard', 'other' or 'all'.
         group: 'image' to divide a case's images between training and test, which are not independent; marked.
@@ -79,6 +81,8 @@ class Request:
     perturb: tuple[str, ...] = ()
     device: str = "auto"
     precision: str = "auto"
+    deterministic: bool = False
+    compiled: bool = False
     batch_size: int | None = None
     negatives: str = "hard"
     group: str = ""

@@ -2,76 +2,73 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+import functools
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mitozoo.redaction import redacted
+from mitozoo.results.run_folder import run_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from mitozoo.data.cells import Cells
-    from mitozoo.engine.request import Request
-    from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
-    from mitozoo.protocols.spec import Protocol
+    from mitozoo.engine.evaluate import Evaluation
 
 Plain = str | int | float | bool
 OF_MODEL = ("plugin", "version", "fingerprint", "weights_sha256", "embed_dim", "pooling", "parameters", "license")
+OF_DATASET = ("cells", "cells_sha256", "groups", "group_level")
 #: What one call asked for: a later one may add rows to the same run.
 OF_REQUEST = ("seeds", "fractions", "folds", "limit", "perturb")
 
 
-@dataclass(frozen=True)
 class RunFacts:
     """A run that is about to be computed, or was found complete.
 
     Attributes:
         run_id: 64 hex digits.
         folder: where it lies; its name is how people call the run.
-        parameters: flat names such as 'protocol.hash' -> what the run's numbers depend on, and what was asked for.
     """
 
-    run_id: str
-    folder: Path
-    parameters: Mapping[str, Plain]
+    def __init__(self, run: Evaluation) -> None:
+        self.run_id, self.folder, self._run = run_id(run.identity), run.folder.path, run
+
+    @functools.cached_property
+    def parameters(self) -> Mapping[str, Plain]:
+        """Flat names such as 'protocol.hash' -> what the run's numbers depend on, and what was asked for.
+
+        What is not known or was not asked for is left out.
+        """
+        run, request = self._run, self._run.request
+        model, dataset = run.subject.document(), _dataset(run)
+        stated: dict[str, Any] = {
+            "model": run.subject.name,
+            **{f"model.{name}": model.get(name) for name in OF_MODEL},
+            "dataset": dataset["name"],
+            **{f"dataset.{name}": dataset[name] for name in OF_DATASET},
+            "dataset.negatives": request.negatives,
+            "protocol": f"{run.protocol.name}@{run.protocol.version}",
+            "protocol.hash": run.protocol.hash,
+            **{f"protocol.{name}": value for name, value in run.protocol.parameters().items()},
+            **{f"conditions.{name}": value for name, value in run.conditions.to_json().items()},
+            "device": run.device,
+            "precision": run.precision,
+            "deterministic": request.deterministic or None,
+            **{f"asked.{name}": getattr(request, name) for name in OF_REQUEST},
+        }
+        told = {name: _as_plain(value) for name, value in stated.items() if value not in (None, "", (), [], {})}
+        plain: dict[str, Plain] = redacted(told)
+        return plain
 
 
-def run_facts(
-    run_id: str,
-    folder: Path,
-    *,
-    subject: RegisteredModel | BroughtEmbeddings,
-    cells: Cells,
-    protocol: Protocol,
-    request: Request,
-    device: str,
-    precision: str | None,
-) -> RunFacts:
-    """Return the facts of a run; what is not known or was not asked for is left out."""
-    model = subject.document()
-    stated: dict[str, Any] = {
-        "model": subject.name,
-        **{f"model.{name}": model.get(name) for name in OF_MODEL},
-        "dataset": cells.spec.name,
-        "dataset.cells": len(cells),
-        "dataset.cells_sha256": cells.sha256(),
-        "dataset.groups": len(np.unique(cells.groups)),
-        "dataset.group_level": cells.group_level,
-        "dataset.negatives": request.negatives,
-        "protocol": f"{protocol.name}@{protocol.version}",
-        "protocol.hash": protocol.hash,
-        **{f"protocol.{name}": value for name, value in protocol.parameters().items()},
-        **{f"conditions.{name}": value for name, value in request.conditions.to_json().items()},
-        "device": device,
-        "precision": precision,
-        **{f"asked.{name}": value for name, value in dataclasses.asdict(request).items() if name in OF_REQUEST},
-    }
-    told = {name: _as_plain(value) for name, value in stated.items() if value not in (None, "", (), [], {})}
-    return RunFacts(run_id, folder, redacted(told))
+def _dataset(run: Evaluation) -> Mapping[str, Any]:
+    """Return what the document of a stored run says of its cells, or the cells themselves where there is none."""
+    if run.found is not None:
+        stored: dict[str, Any] = run.found.document["dataset"]
+        return stored
+    cells = run.cells
+    return {
+        "name": cells.spec.name, "cells": len(cells), "cells_sha256": cells.sha256(),
+        "groups": int(cells.table["group"].nunique()), "group_level": cells.group_level,
+    }  # fmt: skip
 
 
 def _as_plain(value: Any) -> Plain:

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mitozoo.data.cells import Cells, join_cells, read_cells, select_data_folder
+from mitozoo.data.audit import audit_split
+from mitozoo.data.cells import Cells, join_cells, read_cells
 from mitozoo.data.folds import DATASET
+from mitozoo.data.geometry import Geometry
 from mitozoo.data.lineage import UnknownSharedCasesError, remove_shared_cases
-from mitozoo.data.patches import Geometry, PatchPlan, join_plans, plan_patches
+from mitozoo.data.patches import PatchPlan, join_plans, plan_patches
 from mitozoo.data.splits import sample_groups
 from mitozoo.data.treatments import stain_normalisation
-from mitozoo.engine.find_dataset import data_folder, find_dataset
+from mitozoo.engine.find_dataset import find_data_of
+from mitozoo.engine.identity import fingerprint_of
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
 from mitozoo.errors import DataError, ModelError, ProtocolError, SplitError
 from mitozoo.plugins.registry import load_registry
 from mitozoo.protocols.spec import NATIVE_PX
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
+    from mitozoo.data.audit import PixelHashes
+    from mitozoo.data.splits import Fold
+    from mitozoo.engine.find_dataset import FoundDataset
     from mitozoo.engine.request import Request
+    from mitozoo.plugins.dataset_spec import DatasetSpec
+    from mitozoo.plugins.model_spec import ModelSpec
     from mitozoo.plugins.names import Registered
-    from mitozoo.plugins.specs import DatasetSpec, ModelSpec
     from mitozoo.protocols.spec import Protocol
 
     Subject = RegisteredModel | BroughtEmbeddings
@@ -57,11 +63,24 @@ class Seen:
     @property
     def fingerprint(self) -> str:
         """64 hex digits of the dataset's record, or of all of them."""
-        prints = [dataset.spec.fingerprint() for dataset in self.datasets]
-        return prints[0] if len(prints) == 1 else hashlib.sha256(" ".join(prints).encode()).hexdigest()
+        return fingerprint_of(self.datasets)
+
+    def audit(self, folds: Sequence[Fold], pixels: PixelHashes | None) -> dict[str, Any]:
+        """Return what could make the split of these cells untrue; `pixels` is a digest of each one's, where known."""
+        sides = [(fold.train, fold.test) for fold in folds]
+        if self.plan is None:  # only cells are known, not what the embeddings saw around them
+            return audit_split(self.cells, sides, side_px=0, pixel_hashes=None)
+        side_px, beyond = self.plan.side_px, self.plan.beyond_border
+        found = audit_split(self.cells, sides, side_px=side_px, pixel_hashes=pixels, beyond_border=beyond)
+        return found | self.plan.findings()
 
 
 def see(request: Request, subject: Subject, protocol: Protocol) -> Seen:
+    """Find what a request names, and return its cells and their windows as `see_found` does."""
+    return see_found(find_data_of(request), request, subject, protocol)
+
+
+def see_found(found: Sequence[FoundDataset], request: Request, subject: Subject, protocol: Protocol) -> Seen:
     """Return the cells and their windows, checked before any work starts.
 
     A dataset of released patches is seen patch by patch, whole, unless a window is asked for by name. Several datasets
@@ -70,14 +89,8 @@ def see(request: Request, subject: Subject, protocol: Protocol) -> Seen:
     Raises:
         MitozooError: cells or slides are not what they must be.
     """
-    folders = {request.dataset: request.data} | {name: request.test_data.get(name) for name in request.test_on}
-    if len(folders) <= len(request.test_on):
-        raise SplitError("a dataset is tested twice, or on itself", hint="Name each dataset once.")
-    datasets = tuple(find_dataset(name) for name in folders)
-    tables = [
-        _cells(one.spec, data_folder(name, folder), request)
-        for one, (name, folder) in zip(datasets, folders.items(), strict=True)
-    ]
+    tables = [_cells(one, request) for one in found]
+    datasets = tuple(one.registered for one in found)
     limited = any(cut for _, cut in tables)
     parts, shared = _without_shared_cases([cells for cells, _ in tables], forced=request.despite_shared_cases)
     if isinstance(subject, BroughtEmbeddings):
@@ -91,10 +104,9 @@ def see(request: Request, subject: Subject, protocol: Protocol) -> Seen:
     return Seen(plan.cells, plan, limited, datasets, shared)
 
 
-def _cells(spec: DatasetSpec, folder: Path | None, request: Request) -> tuple[Cells, bool]:
+def _cells(found: FoundDataset, request: Request) -> tuple[Cells, bool]:
     """Return a dataset's cells, and whether a limit left some out."""
-    root = select_data_folder(spec, folder)
-    cells = read_cells(spec, root, negatives=request.negatives, mpp=request.mpp)
+    cells = read_cells(found.spec, found.folder, negatives=request.negatives, mpp=request.mpp)
     if request.group == "image":
         cells = cells.by_image()
     _require_undivided_slides(cells)

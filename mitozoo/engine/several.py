@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mitozoo.engine.embed import embed_together
 from mitozoo.engine.evaluate import Evaluation
 from mitozoo.engine.log import tell_failure
 from mitozoo.engine.progress import Progress
@@ -81,6 +80,8 @@ def _embed(evaluations: list[Evaluation], *, each_for_itself: bool) -> None:
 
 def _pass(together: list[Evaluation]) -> None:
     """Cache what these models miss."""
+    from mitozoo.engine.embed import embed_together
+
     first = together[0]
     for of_each in zip(*(one.plans_to_embed() for one in together), strict=True):
         parts = [
@@ -88,7 +89,7 @@ def _pass(together: list[Evaluation]) -> None:
             for one, plan in zip(together, of_each, strict=True)
             if isinstance(one.subject, RegisteredModel) and one.precision is not None
         ]
-        embed_together(parts, first.device, first.request.batch_size, first.progress)
+        embed_together(parts, first.device, first.request.batch_size, first.progress, first.request.deterministic)
 
 
 def _that_fit(evaluations: list[Evaluation]) -> list[list[Evaluation]]:

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
     from mitozoo.embeddings.table import EmbeddingTable
     from mitozoo.models.encoder import Encoder
+    from mitozoo.plugins.dataset_spec import DatasetSpec
+    from mitozoo.plugins.model_spec import ModelSpec
     from mitozoo.plugins.names import Registered
-    from mitozoo.plugins.specs import DatasetSpec, ModelSpec
 
 RANDOM_SEED = 0  # of the weights of an untrained network
 

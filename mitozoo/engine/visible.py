@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from mitozoo.data.cells import Cells, read_cells, select_data_folder
-from mitozoo.data.patches import Geometry, plan_patches
-from mitozoo.engine.find_dataset import data_folder, find_dataset
+from mitozoo.data.cells import Cells, read_cells
+from mitozoo.data.geometry import Geometry
+from mitozoo.data.patches import plan_patches
+from mitozoo.engine.find_dataset import find_data
 from mitozoo.errors import SlideError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mitozoo.data.patches import PatchPlan
-    from mitozoo.data.slides import Edge, Pixels
+    from mitozoo.data.slide import Edge, Pixels
 
 READ_PX = 128  # the level that has a window in so many px shows what an encoder would see
 
@@ -88,8 +89,8 @@ def look_for(
     Raises:
         MitozooError: the label files are not what they must be.
     """
-    spec = find_dataset(name).spec
-    root = select_data_folder(spec, data_folder(name, data))
+    found = find_data(name, data)
+    spec, root = found.spec, found.folder
     cells = read_cells(spec, root, negatives=negatives, mpp=mpp, to_evaluate=False)
     if group == "image":
         cells = cells.by_image()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mitozoo.models.devices import send
 from mitozoo.models.preprocessing import tile_px
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from mitozoo.plugins.specs import Interpolation, Preprocessing
+    from mitozoo.plugins.preprocessing import Interpolation, Preprocessing
 
 FRACTION_BITS = 22  # of PIL's weights: 32, less 8 of a pixel and 2 for sums beyond its range
 REACH = {"bilinear": 1.0, "bicubic": 2.0}  # of a filter, in px of the coarser grid
@@ -51,8 +52,8 @@ def prepare(
     prepared = torch.empty((len(windows), preprocessing.size, preprocessing.size, 3), dtype=torch.uint8, device=device)
     for side in {len(window) for window in windows}:
         places = [place for place, window in enumerate(windows) if len(window) == side]
-        group = torch.from_numpy(np.stack([windows[place] for place in places])).to(device)
-        prepared[torch.tensor(places, device=device)] = see(group, preprocessing)
+        group = send(torch.from_numpy(np.stack([windows[place] for place in places])), device)
+        prepared[send(torch.tensor(places), device)] = see(group, preprocessing)
     return prepared
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,11 @@ from mitozoo.errors import ModelError
 if TYPE_CHECKING:
     import torch
 
-    from mitozoo.plugins.specs import ModelSpec
+    from mitozoo.plugins.model_spec import ModelSpec
+
+
+#: Ends the name of a precision in which torch.compile made the network: its roundings are its own.
+COMPILED = "+compiled"
 
 
 def pick_device(wanted: str) -> str:
@@ -39,17 +44,40 @@ def _nothing_but_a_cpu() -> bool:
     return not any(Path(driver).exists() for driver in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg"))
 
 
-def resolve_precision(spec: ModelSpec, wanted: str, device: str) -> str:
-    """Return 'fp32', 'fp16' or 'bf16'; 'auto' is the authors' precision on CUDA and fp32 elsewhere."""
+def resolve_precision(spec: ModelSpec, wanted: str, device: str, *, compiled: bool = False) -> str:
+    """Return what a network computes in: 'fp32', 'fp16' or 'bf16', and '+compiled' where torch.compile makes it.
+
+    Args:
+        spec: of the model.
+        wanted: one of these, or 'auto': the authors' precision on CUDA and fp32 elsewhere.
+        device: 'cuda', 'mps' or 'cpu'.
+        compiled: whether torch.compile is to make the network.
+
+    Raises:
+        ModelError: the model cannot be compiled, since it runs in an environment of its own.
+    """
+    if compiled and spec.isolate:
+        raise ModelError(f"model '{spec.name}' runs in an environment of its own, where it cannot be compiled")
     if wanted == "auto":
-        return spec.precision if device.startswith("cuda") else "fp32"
-    return wanted
+        wanted = spec.precision if device.startswith("cuda") else "fp32"
+    return wanted + COMPILED if compiled else wanted
+
+
+def number_format(precision: str) -> str:
+    """Return 'fp32', 'fp16' or 'bf16' of a precision, whoever made the network."""
+    return precision.removesuffix(COMPILED)
 
 
 def autocast(device: str, precision: str) -> torch.autocast:
-    """Return the context that runs a network in a precision on a device."""
+    """Return the context that runs a network in a precision on a device.
+
+    'bf16' and 'fp16' mean the same everywhere: weights are kept in float32; matrix products and convolutions take their
+    inputs in half precision, sum in float32 and round what they return; normalisations, softmax and what else torch's
+    autocast keeps out of it are float32.
+    """
     import torch
 
+    precision = number_format(precision)
     low = torch.float16 if precision == "fp16" else torch.bfloat16
     return torch.autocast(torch.device(device).type, dtype=low, enabled=precision != "fp32")
 
@@ -65,3 +93,28 @@ def place(network: torch.nn.Module, device: str) -> torch.nn.Module:
         return network.to(device)
     except torch.cuda.OutOfMemoryError as error:
         raise ModelError(f"the memory of {device} does not hold the network", hint="Try --device cpu.") from error
+
+
+def send(tensor: torch.Tensor, device: str | torch.device) -> torch.Tensor:
+    """Copy a tensor from the processor's memory to a device.
+
+    Nobody waits for the copy to a GPU but the kernels that use it: neither the processor nor those that run already.
+    """
+    import torch
+
+    if torch.device(device).type != "cuda":
+        return tensor.to(device)
+    copying, computing = _copying(str(device)), torch.cuda.current_stream(device)
+    with torch.cuda.stream(copying):
+        sent = tensor.pin_memory().to(device, non_blocking=True)  # not pinned, it would wait for all that came before
+    computing.wait_stream(copying)
+    sent.record_stream(computing)  # its memory is not given away before that has used it
+    return sent
+
+
+@functools.cache
+def _copying(device: str) -> torch.cuda.Stream:
+    """Return the queue of a GPU's copies, beside that of its kernels."""
+    import torch
+
+    return torch.cuda.Stream(device)

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import torch
 
 from mitozoo.errors import ModelError
-from mitozoo.models.devices import autocast
+from mitozoo.models.attention import fast_attention
+from mitozoo.models.compiled import compiled
+from mitozoo.models.devices import COMPILED, autocast
 from mitozoo.models.loaders import build_network, load_network
 from mitozoo.models.preprocessing import normalise
 from mitozoo.models.requirements import require_packages
 from mitozoo.plugins.sources import Source
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
 
-    from mitozoo.plugins.specs import ModelSpec
+    from mitozoo.plugins.model_spec import ModelSpec
 
 
 class Encoder(torch.nn.Module):
@@ -58,11 +62,33 @@ class Encoder(torch.nn.Module):
         mean = features[:, prefix:].mean(dim=1)
         return mean if pooling == "mean" else torch.cat((features[:, 0], mean), dim=1)
 
-    def embed(self, patches: torch.Tensor, precision: str, device: str) -> npt.NDArray[np.float32]:
-        """Embed uint8 (n, size, size, 3) that lie on the device as float32 (n, embed_dim), without gradients."""
+    def launch(self, patches: torch.Tensor, precision: str, device: str) -> torch.Tensor:
+        """Embed uint8 (n, size, size, 3) that lie on the device, without gradients.
+
+        Args:
+            patches: on the device.
+            precision: 'fp32', 'fp16' or 'bf16' (see `autocast`), with '+compiled' behind to have torch.compile make the
+                network.
+            device: of the network.
+
+        Returns:
+            float32 (n, embed_dim) on the device, which a GPU may still be computing.
+
+        Raises:
+            ModelError: the network cannot be compiled.
+        """
         images = normalise(patches, self.spec.preprocessing)
-        with torch.inference_mode(), autocast(device, precision):
-            return self(images).float().cpu().numpy()
+        forward = self._compiled if precision.endswith(COMPILED) else self
+        with torch.inference_mode(), autocast(device, precision), fast_attention(device, precision):
+            return forward(images).float()
+
+    def embed(self, patches: torch.Tensor, precision: str, device: str) -> npt.NDArray[np.float32]:
+        """Embed as `launch` does, and wait for the embeddings: float32 (n, embed_dim)."""
+        return self.launch(patches, precision, device).cpu().numpy()
+
+    @functools.cached_property
+    def _compiled(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        return compiled(self.forward, self.spec.name)
 
     def parameter_count(self) -> int:
         """Return how many parameters the network has."""

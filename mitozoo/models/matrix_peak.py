@@ -6,6 +6,8 @@ import time
 
 import torch
 
+from mitozoo.models.devices import number_format
+
 SIDES = (512, 1024, 2048, 4096, 8192)
 LOOP_SECONDS, LONGEST_SECONDS = 0.2, 0.25  # of a loop, and of one product beyond which no larger one is tried
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -16,11 +18,11 @@ def matrix_peak(device: str, precision: str) -> float:
 
     Args:
         device: 'cuda', 'mps' or 'cpu'.
-        precision: 'fp32', 'fp16' or 'bf16', in the way in which networks run here too.
+        precision: 'fp32', 'fp16' or 'bf16', in the way in which networks run here too, whoever made them.
     """
     best = 0.0
     for side in SIDES:
-        one, other = (torch.randn(side, side, device=device, dtype=DTYPES[precision]) for _ in range(2))
+        one, other = (torch.randn(side, side, device=device, dtype=DTYPES[number_format(precision)]) for _ in range(2))
         product = torch.mm(one, other)  # warms up
         wait_for(device)
         number, start = 0, time.perf_counter()

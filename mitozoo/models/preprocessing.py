@@ -9,11 +9,12 @@ import torch
 from PIL import Image
 
 from mitozoo.errors import ModelError
+from mitozoo.models.devices import send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mitozoo.plugins.specs import Preprocessing
+    from mitozoo.plugins.preprocessing import Preprocessing
 
 _PIL_FILTER = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -54,7 +55,7 @@ def normalise(batch: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor
 def standardise(images: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
     """Take the model's mean off float (n, 3, size, size) in 0..1 and divide by its std, in place."""
     mean, std = (
-        torch.tensor(values, dtype=images.dtype, device=images.device).view(1, 3, 1, 1)
+        send(torch.tensor(values, dtype=images.dtype).view(1, 3, 1, 1), images.device)
         for values in (preprocessing.mean, preprocessing.std)
     )
     return images.sub_(mean).div_(std)

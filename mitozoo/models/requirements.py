@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mitozoo.errors import ModelError
 
 if TYPE_CHECKING:
-    from mitozoo.plugins.specs import ModelSpec
+    from mitozoo.plugins.model_spec import ModelSpec
 
 
 def require_packages(spec: ModelSpec) -> None:

@@ -18,7 +18,7 @@ from mitozoo.plugins.sources import Checkpoint, OpenClipHub, PackagedWeights, So
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mitozoo.plugins.specs import ModelSpec
+    from mitozoo.plugins.model_spec import ModelSpec
 
 #: Stands where a sha256 would, for a load function: its weights are its own affair.
 FUNCTION = "function"

@@ -149,11 +149,13 @@ class Drive:
             if task.kind != "survey" and self._failed[task.kind, task.group] >= HOPELESS:
                 self.journal.write("given up", kind=task.kind, tasks=self.graph.drop(task.kind, task.group))
         else:
-            self.seconds[task.key] = outcome.seconds
+            computed = (outcome.value or {}).get("computed")
+            if computed != 0:  # else another process did it meanwhile, and this took no time worth remembering
+                self.seconds[task.key] = outcome.seconds
             if task.kind == "survey":
                 self.growth.grow(Asked.of(task.payload["asked"]), outcome.value or {})
-            self.graph.done(task.key)
-            self.journal.write("done", cells=task.cells, computed=(outcome.value or {}).get("computed"), **told)
+            self.graph.done(task.key, "cached" if computed == 0 else "done")
+            self.journal.write("done", cells=task.cells, computed=computed, **told)
             self._tell(task, "done", outcome, f"{task.about} done")
             if task.kind == "survey":
                 self._count()

@@ -150,6 +150,8 @@ def _runs_of(path: Path, grid: Mapping[str, Any], base: Path, out: Path | str, e
             for name in _PATHS:
                 if asked.get(name) is not None:
                     asked[name] = (base / asked[name]).absolute()
+            folders = _table(path, "test_data", asked.get("test_data", {}))
+            asked["test_data"] = {name: (base / folder).absolute() for name, folder in folders.items()}
             made.append(Asked(_request(path, asked)))
     return made
 

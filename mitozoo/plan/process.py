@@ -19,6 +19,7 @@ TOO_LATE = 1  # how `faulthandler` ends a process at its time limit
 TOO_LARGE = 137  # what a shell shows of a process that was killed for its memory
 _LOOK_S = 0.2
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+_OPEN = contextlib.ExitStack()  # what stays open for as long as the process lives
 
 
 def die_with_parent(parent: int | None = None) -> None:
@@ -73,7 +74,7 @@ def log_events(path: str) -> None:
     from mitozoo.errors import StorageError
 
     with contextlib.suppress(StorageError):  # another machine's folder that this one cannot write to
-        log_to(Path(path)).__enter__()  # the lines are flushed one by one, so the end of the process ends it
+        _OPEN.enter_context(log_to(Path(path)))
 
 
 @contextlib.contextmanager

@@ -70,7 +70,7 @@ def status_of(folder: Path) -> Status:
         elif event in ("done", "failed", "lost", "busy"):
             running.pop(line["key"], None)
             if event in ("done", "failed"):
-                since[line["kind"], event] += 1
+                since[line["kind"], "cached" if line.get("computed") == 0 else event] += 1
         if event == "failed":
             failures.append({name: line.get(name) for name in ("about", "kind", "message", "hint", "detail")})
         lost += event == "lost"

@@ -6,9 +6,11 @@ import dataclasses
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from mitozoo.embeddings.extract import Extraction, shards
+from mitozoo.embeddings.embedder import Extraction
 from mitozoo.embeddings.patch_store import absent_patches
-from mitozoo.embeddings.store import EmbeddingStore, shard_name
+from mitozoo.embeddings.shard_files import shard_name
+from mitozoo.embeddings.shards import shards
+from mitozoo.embeddings.store import EmbeddingStore
 from mitozoo.engine.embed import key_of
 from mitozoo.engine.evaluate import Evaluation
 from mitozoo.engine.image_controls import run_image_controls, wants_image_controls
@@ -34,7 +36,7 @@ def extractions(evaluation: Evaluation) -> list[Extraction]:
     """Return what an evaluation needs embedded: its cells, and what perturbations leave of them."""
     if not isinstance(subject := evaluation.subject, RegisteredModel) or evaluation.precision is None:
         return []
-    key = key_of(subject, evaluation.precision)
+    key = key_of(subject, evaluation.precision, evaluation.request.deterministic)
     return [
         Extraction(plan, EmbeddingStore(key, dataset=plan.cells.spec.name), subject.load)
         for plan in evaluation.plans_to_embed()
@@ -104,6 +106,10 @@ def _controls(evaluation: Evaluation) -> list[Asked]:
     found: list[Asked] = []
 
     def note(request: Request, subject: RegisteredModel) -> Path:
+        if isinstance(subject, UntrainedModel):
+            from mitozoo.models.encoder import require_source  # of torch: only where a control asks for it
+
+            require_source(subject.registered.spec)
         found.append(Asked(request, isinstance(subject, UntrainedModel)))
         return request.out
 

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mitozoo.claims import claimed
-from mitozoo.embeddings.extract import Extraction, embed_missing, shards
-from mitozoo.embeddings.store import shard_name
+from mitozoo.embeddings.embedder import Extraction
+from mitozoo.embeddings.extract import embed_missing
+from mitozoo.embeddings.shard_files import shard_name
+from mitozoo.embeddings.shards import shards
 from mitozoo.engine.embed import cells_at_once
+from mitozoo.engine.log import within
 from mitozoo.engine.subject import RegisteredModel
 from mitozoo.plan.survey import evaluation_of, extractions, survey
 from mitozoo.plan.task import Asked
@@ -78,7 +81,8 @@ class Workbench:
         if looked.stored and not uploads:  # by another process, since the survey
             return {"computed": 0}
         do = {"patches": self._patches, "embed": self._embed, "fit": self._fit, "result": self._result}[task["kind"]]
-        return do(looked, payload)
+        with within(run=None if task["kind"] == "embed" else looked.evaluation.folder.path.name):  # shards are of many
+            return do(looked, payload)
 
     def _patches(self, looked: _Looked, payload: dict[str, Any]) -> dict[str, Any]:
         evaluation = looked.evaluation
@@ -115,9 +119,9 @@ class Workbench:
     def _result(self, looked: _Looked, payload: dict[str, Any]) -> dict[str, Any]:
         evaluation = looked.evaluation
         evaluation.progress.seconds = {f"{kind} tasks": seconds for kind, seconds in payload["seconds"].items()}
-        result = evaluation.finish()
-        looked.stored = result
-        return {"title": result.title(), "auroc": result.mean()}
+        found, looked.stored = looked.stored, evaluation.finish()
+        computed = {} if found is None else {"computed": 0}  # below a URL: it was there, and its upload was looked at
+        return computed | {"title": looked.stored.title(), "auroc": looked.stored.mean()}
 
     def _look(self, asked: Asked) -> _Looked:
         """Return the evaluation of a run, which looks once for all tasks of the run that follow each other."""

@@ -12,7 +12,8 @@ from mitozoo.plugins.record import Record, record
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
+    from mitozoo.plugins.model_spec import ModelSpec
 
 Contamination = Literal["labels seen", "images or cohort seen", "declared none", "unknown"]
 OTHERS = "others"  # among what a model was pretrained on: and more, which its authors do not name

@@ -14,10 +14,11 @@ import pluggy
 
 from mitozoo.errors import PluginError
 from mitozoo.plugins import hooks
+from mitozoo.plugins.dataset_spec import DatasetSpec
 from mitozoo.plugins.discovery import CONTRACT, InstalledPlugin, normalise
 from mitozoo.plugins.guard import guarded, time_allowed
+from mitozoo.plugins.model_spec import ModelSpec
 from mitozoo.plugins.rows import PluginFault, PluginRow, UnknownHook, diagnose
-from mitozoo.plugins.specs import DatasetSpec, ModelSpec
 from mitozoo.plugins.trackers import TrackerSpec
 
 if TYPE_CHECKING:

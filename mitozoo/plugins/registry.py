@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from mitozoo.errors import UnknownNameError
+    from mitozoo.plugins.dataset_spec import DatasetSpec
     from mitozoo.plugins.manager import AnySpec, LoadedPlugin
+    from mitozoo.plugins.model_spec import ModelSpec
     from mitozoo.plugins.names import Registered
     from mitozoo.plugins.rows import PluginRow
-    from mitozoo.plugins.specs import DatasetSpec, ModelSpec
     from mitozoo.plugins.trackers import TrackerSpec
 
 

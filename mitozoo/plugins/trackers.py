@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from mitozoo.errors import SpecError
+from mitozoo.plugins.fields import NAME
 from mitozoo.plugins.record import Record, record
-from mitozoo.plugins.specs import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

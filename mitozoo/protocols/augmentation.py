@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from mitozoo.models.devices import send
+
 #: The annotated centre stays inside the central quarter of the view: it moves by at most this share of the
 #: side in either direction.
 MAX_SHIFT = 1 / 16
@@ -29,7 +31,7 @@ def augment(images: Tensor, generator: torch.Generator, side: int | None = None)
         generator: a CPU generator; the same state gives the same views on every device.
         side: of a view and of what it is a view of, the middle of each image; None: that is the whole image.
     """
-    motions = random_motions(len(images), generator).to(images.device)
+    motions = send(random_motions(len(images), generator), images.device)
     return _restain(_move(images, motions, side or images.shape[-1]), generator)
 
 
@@ -59,6 +61,6 @@ def _restain(images: Tensor, generator: torch.Generator) -> Tensor:
     stains = _STAINS / _STAINS.norm(dim=1, keepdim=True)
     mixes = torch.linalg.inv(stains) @ (amounts[:, :, None] * stains)  # (n, 3, 3), density to density
     density = -((255 * images + 1) / 256).log()  # finite for black, and undone below without loss
-    stained = torch.einsum("nchw,ncd->ndhw", density, mixes.to(images.device, images.dtype))
+    stained = torch.einsum("nchw,ncd->ndhw", density, send(mixes.to(images.dtype), images.device))
     restained = (256 * (-stained).exp() - 1) / 255
-    return (restained * light.to(images.device, images.dtype)[:, None, None, None]).clamp(0, 1)
+    return (restained * send(light.to(images.dtype), images.device)[:, None, None, None]).clamp(0, 1)

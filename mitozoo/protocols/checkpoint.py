@@ -71,9 +71,13 @@ class Checkpoint:
     path: Path
     identity: str
 
-    def save(self, progress: Progress, states: dict[str, Any]) -> None:
-        """Write progress and the state of each part (network, optimiser, ...), whole or not at all."""
-        content = {"identity": self.identity, "progress": _plain(progress), "states": states}
+    def content(self, progress: Progress, states: dict[str, Any]) -> dict[str, Any]:
+        """Return what a file would hold of the progress and the state of each part (network, optimiser, ...)."""
+        best = vars(progress.best) if progress.best else None
+        return {"identity": self.identity, "progress": vars(progress) | {"best": best}, "states": states}
+
+    def write(self, content: dict[str, Any]) -> None:
+        """Write the file, whole or not at all."""
         buffer = io.BytesIO()  # written by Python: torch would hide a full disk behind an error of its own
         torch.save(content, buffer)
         with storage.write_whole(self.path) as unfinished:
@@ -102,7 +106,3 @@ def weights_sha256(weights: dict[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _plain(progress: Progress) -> dict[str, Any]:
-    return vars(progress) | {"best": vars(progress.best) if progress.best else None}

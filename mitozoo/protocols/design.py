@@ -3,30 +3,49 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
 CONSTANT = 1e-9  # a feature whose deviation is this small a part of its size is constant but for rounding
+HELD_VALUES = 2**28  # more features than these, 2 GB in double precision, are made anew wherever they are used
+BLOCK_VALUES = 2**24  # so many at a time
 
 
 class Design:
-    """The cells of a fit: embeddings standardised over all of them, and a column of ones for the bias."""
+    """The cells of a fit: embeddings standardised over all of them, and a column of ones for the bias.
 
-    def __init__(self, embeddings: Tensor, labels: Tensor) -> None:
-        """Take embeddings (n, d) of any float type and labels (n,) of 0 or 1."""
-        n, d = embeddings.shape
-        self.labels = labels.to(torch.float64)
-        self.features = torch.ones(n, d + 1, dtype=torch.float64, device=embeddings.device)
-        raw = self.features[:, :d]
-        raw.copy_(embeddings)
-        self.mean = raw.mean(0)
-        size = raw.square().mean(0).sqrt()
-        raw -= self.mean
-        deviation = raw.square().mean(0).sqrt()
-        self.deviation = torch.where(deviation > CONSTANT * size, deviation, 1.0)
-        raw /= self.deviation
-        self.single = self.features.float()
+    Attributes:
+        labels: (n,) float64, 0 or 1.
+        mean, deviation: (d,) float64, what the embeddings were standardised by.
+        slices: the cells that are worked on at a time: all of them, unless they are very many.
+        single: (n, d + 1) float32, all features.
+    """
+
+    def __init__(self, embeddings: Tensor, labels: Tensor, rows: Tensor | None = None) -> None:
+        """Take embeddings (N, d) of any float type, labels (n,) of 0 or 1, and which n rows are meant; None: all."""
+        self._embeddings: Tensor | None = embeddings
+        self._rows, self.labels = rows, labels.to(torch.float64)
+        n, d = len(labels), embeddings.shape[1]
+        step = n if n * (d + 1) <= HELD_VALUES else max(1, BLOCK_VALUES // (d + 1))
+        self.slices = [slice(start, min(start + step, n)) for start in range(0, n, step)]
+        self.mean = torch.zeros(d, dtype=torch.float64, device=embeddings.device)
+        self.deviation = torch.ones_like(self.mean)
+        self._held: Tensor | None = None
+        if len(self.slices) == 1:
+            self._held, self._embeddings = next(self.blocks())[1], None
+        mean = self._mean_of(lambda values: values)
+        size = self._mean_of(torch.square).sqrt()
+        self._standardise(mean, self.deviation)
+        deviation = self._mean_of(torch.square).sqrt()
+        self._standardise(mean, torch.where(deviation > CONSTANT * size, deviation, 1.0))
+        self.single = torch.empty(n, d + 1, dtype=torch.float32, device=embeddings.device)
+        for where, features in self.blocks():
+            self.single[where] = features
         # with fewer cells than features, curvature lies in the span of the cells: orthonormal `axes`, (r, d + 1)
         self.axes: Tensor | None = None
         self.along = self.single
@@ -34,24 +53,72 @@ class Design:
             axes, along = torch.linalg.qr(self.single.T)
             self.axes, self.along = axes.T.contiguous(), along.T.contiguous()
 
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield each of `slices` with its features (m, d + 1) in double precision."""
+        for where in self.slices:
+            if self._held is not None:
+                yield where, self._held
+                continue
+            assert self._embeddings is not None
+            raw = self._embeddings[where if self._rows is None else self._rows[where]]
+            features = torch.ones(len(raw), raw.shape[1] + 1, dtype=torch.float64, device=raw.device)
+            features[:, :-1] = raw
+            features[:, :-1] -= self.mean
+            features[:, :-1] /= self.deviation
+            yield where, features
+
+    def margins(self, weights: Tensor) -> Tensor:
+        """Return (H, n) the products of weights (H, d + 1) with all cells."""
+        return torch.cat([weights @ features.T for _, features in self.blocks()], dim=1)
+
+    def summed(self, factors: Callable[[slice], Tensor]) -> Tensor:
+        """Return (H, d + 1) the sums of all features, times the factors (H, m) that are told of a slice."""
+        return _total(factors(where) @ features for where, features in self.blocks())
+
     def curvature(self, weights: Tensor) -> Tensor:
         """Return the sum of weights (n,) times outer products of the cells, (r, r) in the span's coordinates."""
-        return (self.along * weights[:, None]).T @ self.along
+        return _total((self.along[at] * weights[at, None]).T @ self.along[at] for at in self.slices)
 
     @cached_property
     def uniform_curvature(self) -> Tensor:
         """The curvature of equal weights that sum to 1."""
         return self.curvature(self.single[:, -1] / len(self.single))
 
+    def deviations_within(self, share: Tensor) -> Tensor:
+        """Return the standard deviations (H, d + 1) of features under weights (H, n); 1 where one is constant."""
+        mean = self.summed(lambda where: share[:, where])
+        square = _total(share[:, where] @ features.square() for where, features in self.blocks())
+        variance = (square - mean.square()).clamp(min=0)
+        doubtful = (variance < 1e-4 * square).any(0)  # the difference has lost digits
+        if bool(doubtful.any()):
+            variance[:, doubtful] = _total(
+                torch.stack(
+                    [
+                        part @ (features[:, doubtful] - centre).square()
+                        for part, centre in zip(share[:, where], mean[:, doubtful], strict=True)
+                    ]
+                )
+                for where, features in self.blocks()
+            )
+        deviation = variance.sqrt()
+        return torch.where(deviation > CONSTANT * square.sqrt(), deviation, 1.0)
 
-def deviations_within(features: Tensor, share: Tensor) -> Tensor:
-    """Return the standard deviations (H, d) of features (n, d) under weights (H, n); 1 where a feature is constant."""
-    mean, square = share @ features, share @ features.square()
-    variance = (square - mean.square()).clamp(min=0)
-    doubtful = (variance < 1e-4 * square).any(0)  # the difference has lost digits
-    if bool(doubtful.any()):
-        columns, centres = features[:, doubtful], mean[:, doubtful]
-        exact = [part @ (columns - centre).square() for part, centre in zip(share, centres, strict=True)]
-        variance[:, doubtful] = torch.stack(exact)
-    deviation = variance.sqrt()
-    return torch.where(deviation > CONSTANT * square.sqrt(), deviation, 1.0)
+    def _standardise(self, mean: Tensor, deviation: Tensor) -> None:
+        """Have the features, as far as they were not yet, centred and scaled; one of the two has changed."""
+        if self._held is not None:
+            self._held[:, :-1] -= mean - self.mean
+            self._held[:, :-1] /= deviation / self.deviation
+        self.mean, self.deviation = mean, deviation
+
+    def _mean_of(self, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the mean over all cells of a function of their features but the last."""
+        n = len(self.labels)
+        return _total(function(features[:, :-1]).mean(0) * (len(features) / n) for _, features in self.blocks())
+
+
+def _total(parts: Iterator[Tensor]) -> Tensor:
+    """Return the sum of some tensors, in place of the first."""
+    total = next(parts)
+    for part in parts:
+        total += part
+    return total

@@ -15,12 +15,18 @@ if TYPE_CHECKING:
 
 #: Used, and flagged, where nothing can be held out that holds both classes.
 FIXED_THRESHOLD = 0.5
+BLOCK = 2**18  # rows whose embeddings are copied at a time
 
 
 def require_finite(embeddings: npt.NDArray[np.float32], *rows: Rows) -> None:
     """Raise `DataError` where an embedding holds NaN or infinity."""
-    if not all(np.isfinite(embeddings[part]).all() for part in rows):
+    if not all(np.isfinite(embeddings[some]).all() for part in rows for some in blocks_of(part)):
         raise DataError("the embeddings hold values that are not finite", hint="Embed again, with --precision fp32.")
+
+
+def blocks_of(rows: Rows) -> list[Rows]:
+    """Return rows, some hundred thousand at a time: their embeddings need not be copied all at once."""
+    return [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)] or [rows]
 
 
 def hold_out(protocol: Protocol, labels: Labels, groups: Groups, train: Rows) -> tuple[list[Rows], list[str]]:

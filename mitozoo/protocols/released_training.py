@@ -5,21 +5,23 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mitozoo.protocols.training import SAMPLED_PREVALENCE, Rows, Training
+from mitozoo.protocols.in_training import SAMPLED_PREVALENCE
+from mitozoo.protocols.sampling import groups_alike
+from mitozoo.protocols.schedule import one_cycle
+from mitozoo.protocols.training import Training
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from mitozoo.data.splits import Rows
     from mitozoo.protocols.ammeling2026_tuning import Ammeling2026Tuning
     from mitozoo.protocols.checkpoint import Progress
 
 CLIPPED_NORM = 0.1
-#: As torch's OneCycleLR has them where nothing is said.
-START_DIVISOR, END_DIVISOR = 25.0, 1e4
-HIGH_MOMENTUM, LOW_MOMENTUM = 0.95, 0.85
 
 
 class ReleasedTraining(Training):
@@ -50,24 +52,8 @@ class ReleasedTraining(Training):
         super()._judge(progress, learning_rate, validated)
 
     def _balanced_order(self, random: np.random.Generator) -> Rows:
-        """Return a pseudo-epoch's rows: a group uniformly, then one of its cells of a class drawn by a fair coin.
-
-        Where a group has no cell of that class, it is one of the other.
-        """
-        names, membership = np.unique(self.groups[self.fitted], return_inverse=True)
-        labels = self.labels[self.fitted]
-        cells = [
-            [self.fitted[(membership == group) & (labels == label)] for label in (0, 1)] for group in range(len(names))
-        ]
-        count = self.steps * self.protocol.batch_size
-        drawn = zip(
-            random.integers(len(names), size=count), random.integers(2, size=count), random.random(count), strict=True
-        )
-        rows = np.empty(count, dtype=np.int64)
-        for place, (group, label, where) in enumerate(drawn):
-            candidates = cells[group][label] if len(cells[group][label]) else cells[group][1 - label]
-            rows[place] = candidates[int(where * len(candidates))]
-        return rows
+        """Return a pseudo-epoch's rows."""
+        return groups_alike(self.fitted, self.labels, self.groups, self.steps * self.protocol.batch_size, random)
 
     def _set_rate(self, peak: float, step: int) -> None:
         rate, momentum = peak, 0.9
@@ -92,19 +78,3 @@ class ReleasedTraining(Training):
         ])  # fmt: skip
         pairs = zip(images, corners.tolist(), strict=True)
         return torch.stack([change(image[:, top : top + size, left : left + size]) for image, (top, left) in pairs])
-
-
-def one_cycle(peak: float, step: int, steps: int, rise: float) -> tuple[float, float]:
-    """Return learning rate and momentum of a step: up to the peak in a share `rise` of all steps, then to almost 0."""
-    top = max(rise * steps - 1, 1e-9)
-    if step <= top:
-        return _between(peak / START_DIVISOR, peak, step / top), _between(HIGH_MOMENTUM, LOW_MOMENTUM, step / top)
-    share = (step - top) / (steps - 1 - top)
-    return (
-        _between(peak, peak / START_DIVISOR / END_DIVISOR, share),
-        _between(LOW_MOMENTUM, HIGH_MOMENTUM, share),
-    )
-
-
-def _between(start: float, end: float, share: float) -> float:
-    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))

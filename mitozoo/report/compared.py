@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from mitozoo.errors import MitozooError, VerificationError
-from mitozoo.results.compare import REPLICATES, compare_rows, ranks_over_datasets, scored_rows, shared_places
+from mitozoo.results.across_datasets import ranks_over_datasets
+from mitozoo.results.compare import REPLICATES, compare_rows, scored_rows, shared_places
 from mitozoo.statistics.estimates import ScoredRow
 
 if TYPE_CHECKING:

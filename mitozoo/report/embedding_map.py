@@ -31,8 +31,9 @@ def cached_embeddings(run: Run, plan: PatchPlan) -> npt.NDArray[np.float32] | No
     if document["precision"] is None or model["weights_sha256"] is None:
         return None
     key = EmbeddingKey(
-        model["name"], model["fingerprint"], model["weights_sha256"], document["precision"], model["embed_dim"]
-    )
+        model["name"], model["fingerprint"], model["weights_sha256"], document["precision"], model["embed_dim"],
+        document.get("deterministic", False),
+    )  # fmt: skip
     store, rows = EmbeddingStore(key), plan.row_keys()
     return None if store.missing(rows).any() else store.load(rows)[0]
 

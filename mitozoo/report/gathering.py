@@ -2,49 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from mitozoo.errors import StorageError, VerificationError
 from mitozoo.results.result import Result
-from mitozoo.results.run_folder import COMPUTE, RESULT
-from mitozoo.results.schema import violations
-from mitozoo.results.tables import CELLS, KEPT, PREDICTIONS, SPLITS, TEST, read_table
-from mitozoo.results.tested import finished_entries
+from mitozoo.results.run_folder import COMPUTE
+from mitozoo.results.run_reader import TestedFit, finished_entries, read_checked, read_fits
+from mitozoo.results.tables import CELLS, KEPT, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
+    import pandas as pd
 
+VOTES = "votes"
 #: Parts that documents of earlier versions may lack.
 ABSENT: dict[str, Any] = {"by_negatives": [], "only_in_test": {}, "image_controls": None, "candidate_count": None}
-
-
-@dataclass(frozen=True, eq=False)
-class TestedFit:
-    """One fit on its test cells.
-
-    Attributes:
-        place: its label fraction, fold and seed.
-        cell: (m,) rows of the run's cell table.
-        scores: (m,) of these cells.
-        threshold: from where on a score is called positive.
-    """
-
-    __test__ = False  # no test case, whatever pytest thinks of its name
-
-    place: tuple[float, int, int]
-    cell: npt.NDArray[np.int64]
-    scores: npt.NDArray[np.float64]
-    threshold: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +34,7 @@ class Run:
     Attributes:
         name: the model's, made unique among the runs of a section.
         result: its document and folder.
-        cells: its cell table.
+        cells: its cell table, but for the votes.
         fits: those of the largest label fraction, on untouched cells.
         cost: the last call that knew the network, from compute.json; empty where that file is not there.
     """
@@ -74,6 +54,10 @@ class Run:
     def labels(self) -> npt.NDArray[np.int8]:
         """(n,) 1 for the positive class, 0 for the other."""
         return self.cells["label"].to_numpy(dtype=np.int8)
+
+    def votes(self) -> list[Sequence[int]]:
+        """Read each cell's votes, 1 for the positive class; of very many cells they take much memory."""
+        return read_table(self.result.folder / CELLS, (VOTES,), no_others=True)[VOTES].tolist()
 
     def metric(self, name: str) -> dict[str, Any]:
         """Return a metric's mean and interval at the largest label fraction; nothing known where nothing was fitted."""
@@ -134,62 +118,14 @@ def read_run(folder: Path) -> Run:
 
 
 def _read(folder: Path) -> Run:
-    result = Result.read(folder)
-    if found := violations(result.document):
-        raise VerificationError(f"{RESULT} breaks its schema: {found[0]}")
-    result = replace(result, document=ABSENT | result.document)
-    for name in (CELLS, SPLITS, PREDICTIONS):
-        _require_recorded(folder / name, result.document["files"].get(name))
-    cells = read_table(folder / CELLS, KEPT)
-    return Run(
-        result.document["model"]["name"], result, cells, tuple(_fits(folder, result.document, cells)), _cost(folder)
-    )
-
-
-def _require_recorded(path: Path, sha256: str | None) -> None:
-    try:
-        with path.open("rb") as file:
-            measured = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise StorageError(f"{path.name} is missing or unreadable: {error.strerror}") from error
-    if measured != sha256:
-        raise VerificationError(f"{path.name} has another sha256 than {RESULT} records")
-
-
-def _fits(folder: Path, document: dict[str, Any], cells: pd.DataFrame) -> list[TestedFit]:
-    """Return the fits of the largest fraction; only their rows of the tables are read."""
+    document = ABSENT | read_checked(folder)
+    shown = [name for name in KEPT if name != VOTES]
+    domains = [f"domain_{name}" for name in document["dataset"]["domains"]]
+    cells = read_table(folder / CELLS, (*shown, *domains), no_others=True)
     done = finished_entries(document)
-    if not done:
-        return []
-    fraction = max(entry["fraction"] for entry in done)
-    wanted = [entry for entry in done if entry["fraction"] == fraction]
-    ids = pd.Index(cells["cell_id"])
-    splits = read_table(
-        folder / SPLITS, ("cell_id", "fold", "seed"), where=[("fraction", "==", fraction), ("role", "==", TEST)]
-    )
-    row_ids = [entry["row_id"] for entry in wanted]
-    predictions = read_table(folder / PREDICTIONS, ("row_id", "cell_id", "score"), where=[("row_id", "in", row_ids)])
-    if not predictions["score"].between(0, 1).all():
-        raise VerificationError(f"{PREDICTIONS} holds scores that are no probabilities")
-    place_of_test = ids.get_indexer(splits["cell_id"])
-    place_of_score = ids.get_indexer(predictions["cell_id"])
-    if (place_of_test < 0).any() or (place_of_score < 0).any():
-        raise VerificationError(f"{SPLITS} or {PREDICTIONS} names cells that are not in {CELLS}")
-    tests = splits.groupby(["fold", "seed"], sort=False).indices
-    scores = predictions.groupby("row_id", sort=False).indices
-    values = predictions["score"].to_numpy(dtype=float)
-    fits = []
-    for entry in wanted:
-        test = np.sort(place_of_test[tests.get((entry["fold"], entry["seed"]), [])])
-        scored = scores.get(entry["row_id"], np.empty(0, dtype=np.int64))
-        by_cell = np.full(len(ids), np.nan)
-        by_cell[place_of_score[scored]] = values[scored]
-        found = by_cell[test]
-        if not len(test) or np.isnan(found).any():
-            raise VerificationError(f"{PREDICTIONS} lacks scores of row {entry['row_id']}")
-        place = (fraction, entry["fold"], entry["seed"])
-        fits.append(TestedFit(place, test.astype(np.int64), found, entry["threshold"]))
-    return fits
+    largest = [entry for entry in done if entry["fraction"] == max(one["fraction"] for one in done)]
+    fits = read_fits(folder, largest, cells["cell_id"])
+    return Run(document["model"]["name"], Result(document, folder), cells, fits, _cost(folder))
 
 
 def _cost(folder: Path) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from mitozoo.data.patches import PatchPlan
@@ -70,7 +72,7 @@ def galleries(run: Run, plan: PatchPlan) -> list[Gallery]:
         return []
     scored = cell_scores(run)
     label = run.labels[scored.cell]
-    votes = run.cells["votes"].tolist()
+    votes = run.votes()
     dispute = np.array([_dispute(votes[cell]) for cell in scored.cell])
     wrong_high = np.flatnonzero((label == 0) & (scored.called >= 0.5))
     wrong_low = np.flatnonzero((label == 1) & (scored.called < 0.5))
@@ -85,20 +87,20 @@ def galleries(run: Run, plan: PatchPlan) -> list[Gallery]:
         ("Most disputed among those who voted", least_agreed),
     )
     return [
-        Gallery(title, [_picture(run, plan, scored, int(place)) for place in places[:A_GALLERY]])
+        Gallery(title, [_picture(run, plan, scored, int(place), votes) for place in places[:A_GALLERY]])
         for title, places in chosen
         if len(places)
     ]
 
 
-def _picture(run: Run, plan: PatchPlan, scored: CellScores, place: int) -> Picture:
+def _picture(run: Run, plan: PatchPlan, scored: CellScores, place: int, all_votes: Sequence[Sequence[int]]) -> Picture:
     from PIL import Image
 
     cell = int(scored.cell[place])
     entry = run.cells.iloc[cell]
     classes = run.document["dataset"]["classes"]
     label = classes["positive" if entry["label"] else "negative"]["name"]
-    votes = [int(vote) for vote in entry["votes"]]
+    votes = [int(vote) for vote in all_votes[cell]]
     lines = [
         f"score {scored.score[place]:.3f}, called positive in {100 * scored.called[place]:.0f} % of fits",
         f"label: {label}",
@@ -113,7 +115,7 @@ def _picture(run: Run, plan: PatchPlan, scored: CellScores, place: int) -> Pictu
     return Picture(source, f"Crop of cell {entry['cell_id']}, labelled {label}", lines)
 
 
-def _dispute(votes: list[int]) -> float:
+def _dispute(votes: Sequence[int]) -> float:
     """Return how far votes are from agreeing: 0 where all say the same, 1 where as many say yes as no."""
     share = sum(votes) / len(votes) if len(votes) else 0.0
     return 1 - abs(2 * share - 1)

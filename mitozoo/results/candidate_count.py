@@ -43,7 +43,7 @@ def candidate_count(
     rows = [row for row in fits if row.axes.fraction == largest]
     try:
         for fold in {row.axes.fold for row in rows}:
-            require_whole_regions(cells.slides, folds[fold].train, folds[fold].test)
+            require_whole_regions(cells.slides, folds[fold].train, folds[fold].test, cells.slide_names)
     except DataError as error:
         return {"note": NOTE, "refused": error.message}
     by_seed = [

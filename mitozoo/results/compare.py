@@ -5,20 +5,19 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from mitozoo.errors import DataError
+from mitozoo.results.across_datasets import ranks_across
 from mitozoo.results.comparison import Comparison
 from mitozoo.results.conditions import Conditions
 from mitozoo.results.row import DONE
 from mitozoo.results.run_folder import RESULT, read_document
+from mitozoo.results.run_reader import finished_entries, read_fits
 from mitozoo.results.scoring import CellColumns
-from mitozoo.results.tables import CELLS, PREDICTIONS, SPLITS, read_table, rows_from_tables
+from mitozoo.results.tables import CELLS, read_table
 from mitozoo.statistics.comparison import PairedModels, holm
 from mitozoo.statistics.estimates import ScoredRow
-from mitozoo.statistics.friedman import mean_ranks
-from mitozoo.statistics.metrics import metric_direction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +62,7 @@ def compare(folders: Sequence[Path], *, metric: str = "auroc", replicates: int =
         compare_on_same_cells([folders[n] for n in places], [documents[n] for n in places], metric, replicates)
         for places in by_cells.values()
     ]
-    across = _across(found, metric) if len(found) > 1 else None
+    across = ranks_across(found, metric) if len(found) > 1 else None
     return Comparison({"metric": metric, "comparisons": found, "across": across})
 
 
@@ -91,7 +90,7 @@ def shared_places(folders: Sequence[Path], documents: Sequence[dict[str, Any]]) 
     Raises:
         DataError: they have none in common.
     """
-    shared = set.intersection(*({_place(entry) for entry in _fits(document)} for document in documents))
+    shared = set.intersection(*({_place(entry) for entry in finished_entries(document)} for document in documents))
     if not shared:
         raise DataError(f"{', '.join(folder.name for folder in folders)} share no label fraction, fold and seed")
     fraction = max(at[0] for at in shared)
@@ -163,32 +162,14 @@ def scored_rows(
     folder: Path, document: dict[str, Any], cell_ids: pd.Series[str], fraction: float
 ) -> dict[Place, ScoredRow]:
     """Read a run's fits of a fraction on untouched test cells; cells are found by their ids, in whatever order."""
-    entries = [entry for entry in _fits(document) if entry["fraction"] == fraction]
-    names, folds = [entry["row_id"] for entry in entries], {entry["fold"] for entry in entries}
-    splits = read_table(
-        folder / SPLITS, ("cell_id", "fold", "seed", "fraction", "role"),
-        where=[("fraction", "==", fraction), ("fold", "in", sorted(folds))],
-    )  # fmt: skip
-    predictions = read_table(
-        folder / PREDICTIONS, ("row_id", "cell_id", "score"), where=[("row_id", "in", names)]
-    )  # fmt: skip
-    temperatures = {entry["row_id"]: entry.get("temperature", 1.0) for entry in entries}
+    entries = [entry for entry in finished_entries(document) if entry["fraction"] == fraction]
     return {
-        (row.axes.fraction, row.axes.fold, row.axes.seed): ScoredRow(
-            row_id=row.axes.row_id, cell=row.test, scores=row.test_scores, threshold=row.threshold, fold=row.axes.fold,
-            seed=row.axes.seed, key=(row.axes.fraction,), temperature=temperatures[row.axes.row_id],
+        fit.place: ScoredRow(
+            row_id=entry["row_id"], cell=fit.cell, scores=fit.scores, threshold=fit.threshold, fold=entry["fold"],
+            seed=entry["seed"], key=(fraction,), temperature=entry.get("temperature", 1.0),
         )
-        for row in rows_from_tables(cell_ids, splits, predictions, entries)
+        for entry, fit in zip(entries, read_fits(folder, entries, cell_ids), strict=True)
     }  # fmt: skip
-
-
-def _fits(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the entries of a run's fits on untouched test cells."""
-    further = {fold["fold"] for fold in document.get("folds", ()) if fold["reference_for"] is not None}
-    return [
-        entry for entry in document["scores"]
-        if entry["status"] == DONE and not entry.get("perturbed") and entry["fold"] not in further
-    ]  # fmt: skip
 
 
 def _place(entry: dict[str, Any]) -> Place:
@@ -223,54 +204,6 @@ def _names(documents: Sequence[dict[str, Any]]) -> list[str]:
             seen[name] += 1
             names[place] = f"{name} #{seen[name]}"
     return names
-
-
-def _across(found: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
-    """Return mean ranks over the datasets of several comparisons, or under 'refused' why there are none."""
-    if reason := next((each["no_ranks"] for each in found if each["no_ranks"]), ""):
-        return {"refused": reason}
-    names = [each["basis"]["dataset"] for each in found]
-    return ranks_over_datasets(
-        names, [{run["name"]: run["means"][metric] for run in each["runs"]} for each in found], metric
-    )
-
-
-def ranks_over_datasets(
-    datasets: Sequence[str], means: Sequence[dict[str, float | None]], metric: str
-) -> dict[str, Any]:
-    """Return mean ranks, or under 'refused' why there are none.
-
-    Args:
-        datasets: their names, as plugins offer them.
-        means: for each dataset, each run's mean by its name.
-        metric: what the means are of.
-    """
-    names = sorted(means[0])
-    if any(sorted(each) != names for each in means):
-        return {"refused": "not every model was run on every dataset"}
-    if reason := _why_not_disjoint(datasets):
-        return {"refused": reason}
-    values = [[math.nan if (mean := each[name]) is None else mean for name in names] for each in means]
-    try:
-        ranks = mean_ranks(values, higher_is_better=metric_direction(metric) == "higher")
-    except ValueError as error:
-        return {"refused": str(error)}
-    return dataclasses.asdict(ranks) | {"models": names, "cliques": ranks.cliques()}
-
-
-def _why_not_disjoint(datasets: Sequence[str]) -> str:
-    """Return which datasets share images by what installed plugins declare, or are not known to share none."""
-    from mitozoo.plugins.lineage import Relatives, plain
-    from mitozoo.plugins.registry import load_registry
-
-    relatives = Relatives.among(registered.spec for registered in load_registry().datasets)
-    for name in datasets:
-        if plain(name) not in relatives.called:
-            return f"no installed plugin tells where the images of '{name}' come from"
-    for one, other in combinations(datasets, 2):
-        if common := relatives.common_origins(one, other):
-            return f"datasets '{one}' and '{other}' are not disjoint: both hold images of {', '.join(sorted(common))}"
-    return ""
 
 
 def _known(value: float) -> float | None:

@@ -24,8 +24,10 @@ def check_identity(document: dict[str, Any]) -> None:
         "dataset": document["dataset"]["fingerprint"], "cells": document["dataset"]["cells_sha256"],
         "negatives": document["dataset"]["negatives"], "protocol": protocol["hash"],
         "precision": document["precision"], "conditions": document["conditions"],
+        "deterministic": document.get("deterministic", False),
     }  # fmt: skip
+    stated = {"deterministic": False} | identity
     for name, value in parts.items():
-        if value != identity[name]:
-            agree(f"{name} in the run's identity", value, identity[name])
+        if value != stated[name]:
+            agree(f"{name} in the run's identity", value, stated[name])
     agree("run_id", run_id(identity), document["run_id"])

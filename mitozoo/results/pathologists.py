@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mitozoo.data.splits import Fold
-    from mitozoo.plugins.specs import DatasetSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
     from mitozoo.results.row import ResultRow
     from mitozoo.results.scoring import CellColumns
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from mitozoo.results.beside import control_lines, cost_line, count_line, expert_tables
 from mitozoo.results.beside import interval as _cell
-from mitozoo.results.run_folder import RESULT, find_run, read_document
+from mitozoo.results.find_run import find_run
+from mitozoo.results.run_folder import RESULT, read_document
 from mitozoo.results.scoring import strongest_control
 
 SHOWN = (

@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mitozoo import storage
 from mitozoo.claims import CLAIMS, claimed
-from mitozoo.errors import DataError, StorageError
+from mitozoo.errors import StorageError
 from mitozoo.plugins.record import canonical_json
 from mitozoo.results.row import Axes, ResultRow, read_fitted, read_row
-from mitozoo.shared import is_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -175,52 +174,3 @@ def parse_document(content: bytes, where: str) -> dict[str, Any]:
     if schema != SCHEMA:
         raise StorageError(f"{where} has schema {schema!r}; this version of mitozoo reads {SCHEMA}")
     return document
-
-
-def find_run(name: str, root: Path | str) -> Path:
-    """Return the folder of a run: a folder, its result.json, or a unique prefix of its id below `root`.
-
-    Where either is a URL, the run is copied to this machine first.
-
-    Raises:
-        DataError: there is none, it has not finished, or there are several.
-    """
-    if is_url(name) or is_url(root):
-        from mitozoo.results.shared_runs import find_shared_run
-
-        if is_url(name):
-            root, _, name = name.removesuffix(f"/{RESULT}").rstrip("/").rpartition("/")
-        if is_url(root) and not Path(name).exists():
-            return find_shared_run(name, str(root))
-    path, root = Path(name), Path(root)
-    if path.name == RESULT and path.is_file():
-        return path.parent
-    if (path / RESULT).is_file():
-        return path
-    if (path / ROWS).is_dir():
-        raise DataError(f"the run in {path} has not finished", hint="Give its command again: it goes on where it was.")
-    matching = [run for run in all_runs(root) if name and _is_called(run, name)]
-    if len(matching) == 1:
-        return matching[0]
-    if not matching:
-        raise DataError(f"there is no run '{name}' in {root}", hint="List them: mitozoo runs")
-    names = ", ".join(run.name for run in matching[:5])
-    raise DataError(f"'{name}' fits {len(matching)} runs in {root}: {names}", hint="Give more of its name.")
-
-
-def _is_called(run: Path, name: str) -> bool:
-    """Tell whether a name begins like a run's folder, or like its id, of which the folder's name shows the start."""
-    shown = run.name.rpartition("-")[2]
-    if len(name) > len(shown) and name.startswith(shown):
-        return str(read_document(run / RESULT).get("run_id")).startswith(name)
-    return run.name.startswith(name) or shown.startswith(name)
-
-
-def all_runs(root: Path | str) -> Sequence[Path]:
-    """Return the folders of all finished runs, sorted by name; of those below a URL, folders with their documents."""
-    if is_url(root):
-        from mitozoo.results.shared_runs import SharedRuns
-
-        return SharedRuns(str(root)).copy_documents()
-    root = Path(root)
-    return sorted(path.parent for path in root.glob(f"*/{RESULT}"))

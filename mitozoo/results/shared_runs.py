@@ -186,39 +186,6 @@ class SharedRuns:
         return storage.content_ids(list(paths.values())) == [recorded[name] for name in paths]
 
 
-def find_shared_run(name: str, url: str) -> Path:
-    """Return a local copy of the run below a URL whose name or id begins so.
-
-    Raises:
-        DataError: there is none, or there are several.
-    """
-    runs = SharedRuns(url)
-    names = runs.names()
-    fitting = [one for one in names if name and (one.startswith(name) or _fits(one.rpartition("-")[2], name))]
-    fitting = [name] if name in fitting else fitting
-    if len(fitting) == 1 and not _is_called(runs, fitting[0], name):
-        fitting = []
-    if len(fitting) == 1:
-        return runs.copy(fitting[0])
-    if not fitting:
-        raise DataError(f"there is no run '{name}' in {url}", hint=f"List them: mitozoo runs --out {url}")
-    some = ", ".join(fitting[:5])
-    raise DataError(f"'{name}' fits {len(fitting)} runs in {url}: {some}", hint="Give more of its name.")
-
-
-def _fits(shown: str, name: str) -> bool:
-    """Tell whether an id, of which a folder's name shows the start, may be the one that is meant."""
-    return shown.startswith(name) or name.startswith(shown)
-
-
-def _is_called(runs: SharedRuns, run: str, name: str) -> bool:
-    """Tell whether a name that may be longer than the part of the id that a folder shows is the run's."""
-    if run.startswith(name) or run.rpartition("-")[2].startswith(name):
-        return True
-    found = runs.document(run)
-    return found is not None and str(found[1]["run_id"]).startswith(name)
-
-
 def _is_a_runs(file: tuple[Any, Any]) -> bool:
     name, sha256 = file
     known = name in (CELLS, SPLITS, PREDICTIONS) or _ROW.fullmatch(name) is not None

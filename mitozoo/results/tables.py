@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from mitozoo import storage
@@ -56,11 +56,11 @@ def split_table(cell_ids: pd.Series[str], rows: Sequence[ResultRow]) -> pd.DataF
         parts.append(
             pd.DataFrame(
                 {
-                    "cell_id": cell_ids.iloc[used].to_numpy(),
+                    "cell_id": cell_ids.array[used],
                     "fold": row.axes.fold,
                     "seed": row.axes.seed,
                     "fraction": row.axes.fraction,
-                    "role": role[used],
+                    "role": pd.array(role[used], dtype="str"),
                 }
             )
         )
@@ -72,10 +72,11 @@ def prediction_table(cell_ids: pd.Series[str], rows: Sequence[ResultRow]) -> pd.
     """Return (row_id, cell_id, score) of every validation and test cell."""
     done = [row for row in rows if row.status == DONE]
     scored = [(row, np.concatenate([*row.inner_parts, row.test])) for row in done]
+    row_ids = pd.array([row.axes.row_id for row, _ in scored], dtype="str")
     return pd.DataFrame(
         {
-            "row_id": np.repeat([row.axes.row_id for row, _ in scored], [len(cells) for _, cells in scored]),
-            "cell_id": cell_ids.iloc[np.concatenate([cells for _, cells in scored] or [np.empty(0, int)])].to_numpy(),
+            "row_id": row_ids.repeat([len(cells) for _, cells in scored]),
+            "cell_id": cell_ids.array[np.concatenate([cells for _, cells in scored] or [np.empty(0, int)])],
             "score": np.concatenate(
                 [s for row in done for s in (row.validation_scores, row.test_scores)] or [np.empty(0)]
             ),
@@ -149,30 +150,42 @@ def rows_from_tables(
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a Parquet file whole; equal tables give equal bytes."""
-    buffer = io.BytesIO()
-    table.to_parquet(buffer, index=False, compression="zstd")
     with storage.write_whole(path) as unfinished:
-        unfinished.write_bytes(buffer.getvalue())
+        table.to_parquet(unfinished, index=False, compression="zstd")
 
 
-def read_table(path: Path, columns: Sequence[str], *, where: Sequence[Condition] | None = None) -> pd.DataFrame:
+def read_table(
+    path: Path, columns: Sequence[str], *, where: Sequence[Condition] | None = None, no_others: bool = False
+) -> pd.DataFrame:
     """Read a Parquet file that must hold these columns.
 
     Args:
         path: the file.
-        columns: that must be there; all that are there are read.
+        columns: that must be there.
+        no_others: read these alone; else all that are there are read.
         where: only rows that meet all these conditions, such as ('fraction', '==', 1.0).
 
     Raises:
         StorageError: it is missing or unreadable, or lacks one.
     """
     try:
-        table = pd.read_parquet(path, filters=None if where is None else list(where))
+        only, filters = list(columns) if no_others else None, None if where is None else list(where)
+        table = pd.read_parquet(path, columns=only, filters=filters)
     except (OSError, ValueError) as error:
         raise StorageError(f"{path.name} is missing or damaged: {error}") from error
     if absent := set(columns) - set(table.columns):
         raise StorageError(f"{path.name} has no column {', '.join(sorted(absent))}")
     return table
+
+
+def positions(names: pd.Series[str], of: pd.Series[str]) -> npt.NDArray[np.int64]:
+    """Return (n,) the place of each name among the distinct names `of`; -1 where it is none of them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    known = pa.array(of, pa.large_string())
+    found = pc.index_in(pa.array(names, pa.large_string()), value_set=known)
+    return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def _part_names(role: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a stored run says of its test cells: the rows of one label fraction, and each cell's score over its fits."""
+"""What a stored run says of its test cells: the fits of one label fraction, and each cell's score over them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mitozoo import storage
-from mitozoo.errors import DataError, VerificationError
-from mitozoo.results.row import DONE
-from mitozoo.results.run_folder import RESULT, read_document
-from mitozoo.results.schema import violations
-from mitozoo.results.tables import CELLS, KEPT, PREDICTIONS, SPLITS, read_table, rows_from_tables
+from mitozoo.errors import DataError
+from mitozoo.results.run_reader import TestedFit, finished_entries, read_checked, read_fits
+from mitozoo.results.tables import CELLS, KEPT, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     import pandas as pd
-
-    from mitozoo.results.row import ResultRow
 
 #: What became of a cell, by its label and what it was called.
 OUTCOMES = {(1, 1): "true positive", (0, 1): "false positive", (1, 0): "missed", (0, 0): "true negative"}
@@ -34,7 +29,7 @@ class TestedRun:
     Attributes:
         document: the result document.
         cells: the run's cell table.
-        rows: the fits, on untouched cells; positions are those of `cells`.
+        fits: those that were asked for, on untouched cells.
         fraction: of the training labels.
     """
 
@@ -42,7 +37,7 @@ class TestedRun:
 
     document: dict[str, Any]
     cells: pd.DataFrame
-    rows: tuple[ResultRow, ...]
+    fits: tuple[TestedFit, ...]
     fraction: float
 
     def by_cell(self) -> pd.DataFrame:
@@ -53,9 +48,9 @@ class TestedRun:
         `OUTCOMES`.
         """
         n = len(self.cells)
-        place = np.concatenate([row.test for row in self.rows])
-        score = np.concatenate([row.test_scores for row in self.rows])
-        threshold = np.repeat([row.threshold for row in self.rows], [len(row.test) for row in self.rows])
+        place = np.concatenate([fit.cell for fit in self.fits])
+        score = np.concatenate([fit.scores for fit in self.fits])
+        threshold = np.repeat([fit.threshold for fit in self.fits], [len(fit.cell) for fit in self.fits])
         fits = np.bincount(place, minlength=n)
         tested = np.flatnonzero(fits)
         told = {
@@ -80,33 +75,10 @@ def read_tested(folder: Path, *, fraction: float | None = None, seed: int | None
         DataError: the run has no such row.
         StorageError, VerificationError: it is not what it must be.
     """
-    document = read_document(folder / RESULT)
-    if found := violations(document):
-        raise VerificationError(f"{folder.name}: {RESULT} breaks its schema: {found[0]}")
-    for name in (CELLS, SPLITS, PREDICTIONS):
-        if storage.content_id(folder / name) != document["files"].get(name):
-            raise VerificationError(
-                f"{folder.name}: {name} has another sha256 than {RESULT} records",
-                hint=f"See what else is wrong: mitozoo verify {folder}",
-            )
+    document = read_checked(folder)
     entries, fraction = _wanted(document, folder.name, fraction, seed)
     cells = read_table(folder / CELLS, KEPT)
-    fits = {(entry["fold"], entry["seed"]) for entry in entries}
-    splits = read_table(folder / SPLITS, ("cell_id", "fold", "seed", "role"), where=[("fraction", "==", fraction)])
-    of_fit = [pair in fits for pair in zip(splits["fold"], splits["seed"], strict=True)]
-    row_ids = [entry["row_id"] for entry in entries]
-    predictions = read_table(folder / PREDICTIONS, ("row_id", "cell_id", "score"), where=[("row_id", "in", row_ids)])
-    rows = rows_from_tables(cells["cell_id"], splits[of_fit], predictions, entries)
-    return TestedRun(document, cells, tuple(rows), fraction)
-
-
-def finished_entries(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the entries of a document's finished rows on untouched cells, those of reference folds left out."""
-    further = {fold["fold"] for fold in document["folds"] if fold["reference_for"] is not None}
-    return [
-        entry for entry in document["scores"]
-        if entry["status"] == DONE and not entry.get("perturbed") and entry["fold"] not in further
-    ]  # fmt: skip
+    return TestedRun(document, cells, read_fits(folder, entries, cells["cell_id"]), fraction)
 
 
 def _wanted(

@@ -135,7 +135,8 @@ def _check_splits(
     """Repeat the outer folds, the draws of labels, the inner folds and the thresholds."""
     parameters = document["protocol"]["parameters"]
     official = table["split"].to_numpy(dtype=np.str_)
-    folds = make_folds(cells.labels, cells.groups, official, cells.domains, cells.conditions.recipe(parameters))
+    recipe = cells.conditions.recipe(parameters)
+    folds = make_folds(cells.labels, cells.groups, official, cells.domains, recipe, cells.group_names)
     own = {fold.index for fold in folds if fold.reference_for is None}
     tested = own & {row.axes.fold for row in rows}
     words = f"{len(tested)} of {len(own)} folds"

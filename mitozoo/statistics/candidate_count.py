@@ -10,6 +10,8 @@ import numpy as np
 from mitozoo.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike
 
     from mitozoo.statistics.arrays import Floats
@@ -68,23 +70,25 @@ def region_counts(regions: ArrayLike, each: ArrayLike) -> Floats:
     return np.bincount(place, np.asarray(each, dtype=float)).astype(np.float64)
 
 
-def require_whole_regions(regions: ArrayLike, train: ArrayLike, test: ArrayLike) -> None:
+def require_whole_regions(regions: ArrayLike, train: ArrayLike, test: ArrayLike, names: Sequence[str] = ()) -> None:
     """Raise `DataError` where a region of a test cell holds a cell that is not tested: no count of it is whole.
 
     Args:
         regions: (n,) the region of every cell.
         train: rows of these cells that trained.
         test: rows of these cells that are tested.
+        names: of the regions, where these are numbers.
     """
-    names = np.asarray(regions)
-    tested = np.zeros(len(names), dtype=bool)
+    region = np.asarray(regions)
+    tested = np.zeros(len(region), dtype=bool)
     tested[np.asarray(test, dtype=np.intp)] = True
-    divided = np.isin(names, np.unique(names[tested])) & ~tested
+    divided = np.isin(region, np.unique(region[tested])) & ~tested
     if divided.any():
-        half = np.unique(names[divided])
-        in_train = np.isin(half, names[np.asarray(train, dtype=np.intp)]).sum()
+        half = np.unique(region[divided])
+        in_train = np.isin(half, region[np.asarray(train, dtype=np.intp)]).sum()
+        first = names[half[0]] if names else half[0]
         raise DataError(
-            f"{len(half)} regions are only tested in part, such as {half[0]} ({in_train} of them lie partly in "
+            f"{len(half)} regions are only tested in part, such as {first} ({in_train} of them lie partly in "
             "training): their candidates cannot be counted"
         )
 

@@ -33,7 +33,8 @@ from mitozoo.submission.verdict import Verdict
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
+    from mitozoo.plugins.model_spec import ModelSpec
     from mitozoo.submission.bundle import Bundle
     from mitozoo.submission.re_run import ReRun
 

@@ -23,8 +23,9 @@ from mitozoo.results.tables import CELLS, KEPT, read_table, table_sha256
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mitozoo.plugins.dataset_spec import DatasetSpec
+    from mitozoo.plugins.model_spec import ModelSpec
     from mitozoo.plugins.names import Registered
-    from mitozoo.plugins.specs import DatasetSpec, ModelSpec
     from mitozoo.submission.verdict import Verdict
 
 UNTRAINED = ":random-init"
@@ -129,7 +130,8 @@ def check_folds_and_marks(
     conditions = Conditions.of(document)
     cells = CellColumns.of(table, conditions)
     recipe = conditions.recipe(document["protocol"]["parameters"])
-    folds = make_folds(cells.labels, cells.groups, table["split"].to_numpy(dtype=np.str_), cells.domains, recipe)
+    official = table["split"].to_numpy(dtype=np.str_)
+    folds = make_folds(cells.labels, cells.groups, official, cells.domains, recipe, cells.group_names)
     told = [
         {"fold": fold.index, "name": fold.name, "reference_for": fold.reference_for, "trained_on": fold.trained_on}
         for fold in folds

@@ -18,7 +18,7 @@ from mitozoo.engine.progress import Progress
 from mitozoo.engine.seen_again import UNTRAINED, see_again
 from mitozoo.engine.subject import RegisteredModel, UntrainedModel
 from mitozoo.errors import MitozooError, VerificationError
-from mitozoo.models.devices import pick_device
+from mitozoo.models.devices import number_format, pick_device
 from mitozoo.protocols.kinds import HEAD_FITS
 from mitozoo.protocols.presets import find_protocol
 from mitozoo.protocols.spec import override
@@ -91,7 +91,7 @@ def re_run(folder: Path, document: dict[str, Any], asked: ReRun, progress: Progr
         raise NotRunAgainError(error.message, hint=error.hint) from error
     recorded = row.test_scores[np.searchsorted(row.test, scored)]
     apart = np.abs(again - recorded)
-    allowed = TOLERANCE[document["precision"]]
+    allowed = TOLERANCE[number_format(document["precision"])]
     worst = int(apart.argmax())
     expect(
         bool(apart[worst] <= allowed),
@@ -131,7 +131,9 @@ def _scores(
     needed = np.union1d(row.train, scored)
     device = pick_device(asked.device)
     with tempfile.TemporaryDirectory() as nothing_known, progress.stage("embeddings") as advance:
-        store = EmbeddingStore(key_of(subject, document["precision"]), Path(nothing_known))
+        store = EmbeddingStore(
+            key_of(subject, document["precision"], document.get("deterministic", False)), Path(nothing_known)
+        )
         embedded = embed(
             plan.take(needed), store, subject.load, device=device, batch_size=cells_at_once(None, device),
             on_progress=advance, on_note=progress.note,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mitozoo.plugins.specs import DatasetSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
     from mitozoo.testing.isolation import Alone
 
 

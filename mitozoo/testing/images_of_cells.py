@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mitozoo.data.cells import Cells
-from mitozoo.data.patches import Geometry, plan_patches
+from mitozoo.data.geometry import Geometry
+from mitozoo.data.patches import plan_patches
 from mitozoo.engine.findings import Finding, finding_of
 from mitozoo.errors import MitozooError, SlideError
 from mitozoo.protocols.spec import Protocol
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mitozoo.data.patches import PatchPlan
-    from mitozoo.plugins.specs import DatasetSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
 
 TARGET_PX = 224
 STAND_IN_MPP = 0.25  # where none is known, so that places can still be held against sizes

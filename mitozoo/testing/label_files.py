@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mitozoo.data.cells import read_every_cell, select_data_folder
+from mitozoo.data.cells import read_every_cell
+from mitozoo.data.folder import select_data_folder
 from mitozoo.download.folder import fetched_folder
 from mitozoo.engine.findings import Finding, finding_of
 from mitozoo.errors import DataError, MitozooError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from mitozoo.plugins.specs import DatasetSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
 
 SECONDS = 120
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mitozoo.plugins.specs import ModelSpec
+    from mitozoo.plugins.model_spec import ModelSpec
     from mitozoo.testing.isolation import Alone
 
 

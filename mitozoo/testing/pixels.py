@@ -14,7 +14,7 @@ from mitozoo.models.preprocessing import authors_transform, normalise, resample
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mitozoo.plugins.specs import Preprocessing
+    from mitozoo.plugins.preprocessing import Preprocessing
 
 #: Black or white further from 0 than this is a std that was divided by 255 twice, or the like.
 LARGEST_VALUE = 25.0

@@ -18,7 +18,8 @@ from mitozoo.testing.records import validity_findings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
+    from mitozoo.plugins.model_spec import ModelSpec
     from mitozoo.plugins.trackers import TrackerSpec
 
 PREFIX = "mitozoo-plugin-"

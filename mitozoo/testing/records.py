@@ -12,7 +12,8 @@ from mitozoo.errors import SpecError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
+    from mitozoo.plugins.model_spec import ModelSpec
     from mitozoo.plugins.trackers import TrackerSpec
 
 #: Words that stand where nobody knew.

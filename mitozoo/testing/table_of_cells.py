@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mitozoo.data.annotations import RawCells
-    from mitozoo.plugins.specs import DatasetSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
 
 TASK = ("positive", "hard")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mitozoo.plugins.specs import ModelSpec
+    from mitozoo.plugins.model_spec import ModelSpec
 
 GRANTED_TO_SOME = (401, 403)  # HTTP's answers to whom may not have a file
 

@@ -11,7 +11,8 @@ from tiny_distributions import run_mitozoo
 
 from mitozoo.cli.new import render_dataset, render_model
 from mitozoo.errors import MitozooError
-from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+from mitozoo.plugins.dataset_spec import DatasetSpec
+from mitozoo.plugins.model_spec import ModelSpec
 
 REPOSITORY = Path(__file__).parents[2]
 RENDER = {"model": render_model, "dataset": render_dataset}
@@ -117,7 +118,8 @@ def test_a_new_dataset_passes_its_checks_at_once(tmp_path, monkeypatch):
         (tmp_path / path).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("MITOZOO_HOME", str(tmp_path / "home"))
-    from mitozoo.data.cells import read_cells, select_data_folder
+    from mitozoo.data.cells import read_cells
+    from mitozoo.data.folder import select_data_folder
     from mitozoo.testing import check_plugin
 
     report = check_plugin("mitozoo_plugin_acme_cells")

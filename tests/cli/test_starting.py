@@ -49,9 +49,28 @@ def test_poison_works(poisoned, site):
     assert b"somebody imports torch" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([command, "--help"] for command in COMMANDS)])
-def test_help_needs_nothing_heavy(arguments, poisoned):
-    done = run_mitozoo(*arguments, sites=(poisoned,))
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_help_needs_nothing_heavy(argument, poisoned):
+    done = run_mitozoo(argument, sites=(poisoned,))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+EVERY_HELP = """
+from click.testing import CliRunner
+from mitozoo.cli import COMMANDS, main
+for command in COMMANDS:
+    done = CliRunner().invoke(main, [command, "--help"], prog_name="mitozoo")
+    assert (done.exit_code, done.stderr) == (0, ""), (command, done.stderr)
+    assert done.stdout.startswith(f"Usage: mitozoo {command} "), done.stdout
+"""
+
+
+def test_help_of_no_command_needs_anything_heavy(poisoned):
+    """One process asks for the help of all."""
+    done = subprocess.run(
+        [sys.executable, "-c", EVERY_HELP],
+        env=os.environ | {"PYTHONPATH": str(poisoned)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -100,7 +119,9 @@ def test_starting_is_fast_with_every_plugin_installed(arguments, seconds):
         assert done.returncode == (2 if "info" in arguments else 0)
         spent = after.children_user + after.children_system - before.children_user - before.children_system
         taken.append(spent / slower)
-    assert min(taken) < seconds, taken
+        if taken[-1] < seconds:
+            return
+    pytest.fail(f"none of {taken} is below {seconds}")
 
 
 IMPORT_ALL = """
@@ -126,8 +147,10 @@ def test_importing_every_plugin_is_fast():
         )  # fmt: skip
         works, seconds = done.stdout.split()
         measured.append(float(seconds))
-    assert int(works) >= len(list((REPOSITORY / "plugins").iterdir())) > 40
-    assert min(measured) < 0.05, measured
+        assert int(works) >= len(list((REPOSITORY / "plugins").iterdir())) > 40
+        if measured[-1] < 0.05:
+            return
+    pytest.fail(f"none of {measured} is below 0.05")
 
 
 def test_version():

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mitozoo.plugins.dataset_spec import DatasetSpec
 from mitozoo.plugins.formats import CellTable
-from mitozoo.plugins.specs import DatasetSpec
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mitozoo.data.audit import audit_split, require_no_leak
+from mitozoo.data.audit.split import equal_sets
 from mitozoo.data.cells import Cells
 from mitozoo.errors import SplitError
 
@@ -128,3 +129,15 @@ def test_a_set_as_large_as_midogpp_takes_a_moment(make_cells):
     assert time.perf_counter() - start < 5
     assert audit["groups"] == 503
     require_no_leak(audit)
+
+
+@given(st.lists(st.integers(0, 5), max_size=20))
+def test_equal_pixels_are_found_whatever_their_digests_are(drawn):
+    rows_of: dict[int, list[int]] = {}
+    for row, value in enumerate(drawn):
+        rows_of.setdefault(value, []).append(row)
+    expected = [rows for rows in rows_of.values() if len(rows) > 1]
+    digests = np.array(drawn, dtype=np.uint8)[:, None] * np.ones(16, dtype=np.uint8)
+    for hashes in ([f"digest {value}" for value in drawn], digests.reshape(-1, 16)):
+        assert [rows.tolist() for rows in equal_sets(hashes)] == expected
+    assert equal_sets(None) == []

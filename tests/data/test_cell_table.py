@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import io
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fuzzed_files import EDITS, FUZZED, edited, valid_or_refused
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mitozoo.data.annotations import read_annotations
+from mitozoo.data.annotations import cell_table, read_annotations
 from mitozoo.data.cells import read_cells
 from mitozoo.errors import DataError
 from mitozoo.plugins.formats import CellTable
@@ -223,3 +226,20 @@ def test_a_mutated_parquet_file_is_valid_or_refused(tmp_path, make_spec, edits):
         pd.read_csv(io.StringIO(TEXT), dtype=str).to_parquet(tmp_path / "whole.parquet")
     (tmp_path / "cells.parquet").write_bytes(edited((tmp_path / "whole.parquet").read_bytes(), edits))
     valid_or_refused(make_spec(cells=dataclasses.replace(make_spec().cells, path="cells.parquet")), tmp_path)
+
+
+@pytest.mark.parametrize("block", [2, 65_536])
+def test_columns_of_parquet_are_what_python_says_of_their_values(tmp_path, monkeypatch, block):
+    values = {
+        "text": ["a", None, "\u00e9", ""], "whole": [1, -2, None, 2**60], "number": [1.0, 1e16, None, 0.1],
+        "truth": [True, False, None, True], "day": [dt.date(2026, 11, 22), None, None, None],
+        "word": pd.Categorical(["x", "y", None, "x"]), "nothing": [None] * 4,
+    }  # fmt: skip
+    table = pa.table({name: pa.array(column) for name, column in values.items()})
+    pq.write_table(table, tmp_path / "cells.parquet")
+    monkeypatch.setattr(cell_table, "BLOCK", block)
+    columns, numbers, _ = cell_table.read_columns(tmp_path / "cells.parquet")
+    assert list(numbers) == [0, 1, 2, 3]
+    for name in values:
+        expected = ["" if value is None else str(value) for value in table[name].to_pylist()]
+        assert list(columns[name]) == expected, name

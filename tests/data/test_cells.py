@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import multiprocessing
 import os
 import random
@@ -13,7 +15,9 @@ import pandas as pd
 import pytest
 
 from mitozoo import storage
-from mitozoo.data.cells import read_cells, select_data_folder
+from mitozoo.data import cells as cells_module
+from mitozoo.data.cells import read_cells
+from mitozoo.data.folder import select_data_folder
 from mitozoo.errors import DataError, StorageError
 from mitozoo.plugins.formats import MppByDomain, SlideNames
 
@@ -245,3 +249,21 @@ def test_room_on_the_disk_is_checked_first(own_home, make_spec, monkeypatch):
     with pytest.raises(StorageError, match=r"dataset 'toy' needs 500 MB .*only 1 MB are free"):
         select_data_folder(make_spec(prepare=prepare), None)
     assert not (own_home / "log").exists()
+
+
+def test_the_hash_of_cells_is_that_of_their_sorted_rows(tmp_path, make_spec, monkeypatch):
+    """Whatever the order of the table, and however many rows are hashed at a time."""
+    cells = read_cells(make_spec(), write(tmp_path, ROWS))
+    rows = sorted(zip(*(cells.table[name].tolist() for name in ("cell_id", "slide", "group", "label")), strict=True))
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    expected = hashlib.sha256(lines.encode()).hexdigest()
+    monkeypatch.setattr(cells_module, "BLOCK", 2)
+    assert cells.sha256() == expected
+    assert cells.take(np.random.default_rng(0).permutation(len(cells))).sha256() == expected
+
+
+def test_group_codes_count_the_names_in_their_order(tmp_path, make_spec):
+    cells = read_cells(make_spec(), write(tmp_path, ROWS))
+    names, codes = np.unique(cells.groups, return_inverse=True)
+    assert len(names) > 1
+    assert np.array_equal(cells.group_codes, codes)

@@ -13,8 +13,9 @@ from PIL import Image
 
 from mitozoo.data import jpeg_tiles
 from mitozoo.data.cells import Cells
+from mitozoo.data.geometry import Geometry
 from mitozoo.data.jpeg_tiles import JpegTiles
-from mitozoo.data.patches import Geometry, plan_patches
+from mitozoo.data.patches import plan_patches
 from mitozoo.data.slides import open_slide
 from mitozoo.errors import SlideError
 

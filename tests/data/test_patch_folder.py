@@ -12,7 +12,8 @@ from PIL import Image
 from mitozoo.data.audit import audit_split
 from mitozoo.data.cells import read_cells
 from mitozoo.data.describe import describe_dataset
-from mitozoo.data.patches import Geometry, plan_patches
+from mitozoo.data.geometry import Geometry
+from mitozoo.data.patches import plan_patches
 from mitozoo.errors import DataError, SpecError
 from mitozoo.plugins.formats import PatchFolder
 

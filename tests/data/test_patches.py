@@ -15,7 +15,8 @@ from PIL import Image
 
 from mitozoo import storage
 from mitozoo.data.cells import read_cells
-from mitozoo.data.patches import Geometry, plan_patches
+from mitozoo.data.geometry import Geometry
+from mitozoo.data.patches import plan_patches
 from mitozoo.errors import DataError, ProtocolError, SlideError
 from mitozoo.plugins.formats import CellTable
 

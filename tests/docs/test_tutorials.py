@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from mitozoo.plugins.specs import DatasetSpec, ModelSpec
+from mitozoo.plugins.dataset_spec import DatasetSpec
+from mitozoo.plugins.model_spec import ModelSpec
 
 REPOSITORY = Path(__file__).parents[2]
 TUTORIAL = REPOSITORY / "docs" / "write-a-model.md"

@@ -20,8 +20,8 @@ import pytest
 from file_server import chunked, claims, hangs_up, redirect, status, whole
 
 from mitozoo import storage
-from mitozoo.data.cells import select_data_folder
 from mitozoo.data.describe import describe_dataset
+from mitozoo.data.folder import select_data_folder
 from mitozoo.download.dataset import fetch_dataset, plan_dataset
 from mitozoo.download.fetch import LOCK, Listener, locked
 from mitozoo.download.folder import own_folder, published_bytes
@@ -30,9 +30,9 @@ from mitozoo.download.partial import Partial
 from mitozoo.download.plan import UNFINISHED, make_plan
 from mitozoo.download.transfer import StoppedError
 from mitozoo.errors import DataError, DownloadError, MitozooError, SpecError, StorageError
+from mitozoo.plugins.dataset_spec import DatasetSpec
 from mitozoo.plugins.formats import CellTable
 from mitozoo.plugins.remote_files import RemoteFile, RemoteFolder
-from mitozoo.plugins.specs import DatasetSpec
 
 LABELS = b"id,slide,x,y,label\n1,a,5,5,MF\n2,b,5,5,HN\n"
 SLIDES = {f"{n:02}": random.Random(n).randbytes(50_000 + n) for n in range(6)}

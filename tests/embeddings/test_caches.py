@@ -15,7 +15,8 @@ from mitozoo import storage
 from mitozoo.cli.cache import cache
 from mitozoo.embeddings.caches import choose, damaged, list_caches, prune
 from mitozoo.embeddings.holding import HELD_PREFIX, USED
-from mitozoo.embeddings.store import EmbeddingKey, EmbeddingStore, Shard
+from mitozoo.embeddings.shard_files import Shard
+from mitozoo.embeddings.store import EmbeddingKey, EmbeddingStore
 
 DAY = 86_400
 HOLD = "from pathlib import Path; from mitozoo.embeddings.holding import hold; hold(Path({folder!r}))"

@@ -119,3 +119,11 @@ def test_nothing_half_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StorageError):
         write_embeddings(tmp_path / "file" / "mine.parquet", EmbeddingTable(IDS, VECTORS, {}))
+
+
+def test_vectors_in_the_order_asked_for_are_not_copied():
+    table = EmbeddingTable(IDS, VECTORS, {})
+    assert table.of(IDS, "mine") is VECTORS
+    assert np.array_equal(table.of(IDS[::-1], "mine"), VECTORS[::-1])
+    with pytest.raises(DataError, match="cells twice"):
+        EmbeddingTable(["a", "a"], VECTORS[:2], {}).of(["a", "a"], "mine")

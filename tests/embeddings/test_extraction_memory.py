@@ -14,7 +14,8 @@ import json, resource, sys
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from mitozoo.data.cells import Cells
-from mitozoo.data.patches import Geometry, plan_patches
+from mitozoo.data.geometry import Geometry
+from mitozoo.data.patches import plan_patches
 from mitozoo.embeddings.extract import embed
 from mitozoo.embeddings.store import EmbeddingKey, EmbeddingStore
 from mitozoo.models.encoder import load_encoder

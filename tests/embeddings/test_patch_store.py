@@ -13,7 +13,8 @@ import pytest
 from tiny_zoo import CELLS
 
 from mitozoo.data.cells import read_cells
-from mitozoo.data.patches import Geometry, PatchPlan, plan_patches
+from mitozoo.data.geometry import Geometry
+from mitozoo.data.patches import PatchPlan, plan_patches
 from mitozoo.data.slides import shared_slide
 from mitozoo.embeddings import patch_store
 from mitozoo.embeddings.patch_store import store_patches

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from mitozoo.embeddings import shared_shards
+from mitozoo.embeddings.shard_files import Shard, shard_name
 from mitozoo.embeddings.shared_shards import Marker, SharedShards
-from mitozoo.embeddings.store import EmbeddingKey, EmbeddingStore, Shard, shard_name
+from mitozoo.embeddings.store import EmbeddingKey, EmbeddingStore
 from mitozoo.shared import SharedFolder
 
 if TYPE_CHECKING:

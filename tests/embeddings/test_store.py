@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mitozoo.embeddings import store as store_module
-from mitozoo.embeddings.store import EmbeddingKey, EmbeddingStore, Shard, require_room
+from mitozoo.embeddings.lookup import HeldRows
+from mitozoo.embeddings.shard_files import Shard
+from mitozoo.embeddings.store import EmbeddingKey, EmbeddingStore, require_room
 from mitozoo.errors import StorageError
 
 if TYPE_CHECKING:
@@ -233,3 +237,56 @@ def test_lookups_agree_with_a_dictionary(store):
     vectors, pixels = store.load(there)
     found = [(v.tobytes(), p.tobytes()) for v, p in zip(vectors, pixels, strict=True)]
     assert found == [known[key.tobytes()] for key in there]
+
+
+def test_a_file_is_opened_once_however_often_others_rows_are_asked_for(store, monkeypatch):
+    opened = []
+    read_rows = EmbeddingStore.read_rows
+    monkeypatch.setattr(EmbeddingStore, "read_rows", lambda self, path: opened.append(path) or read_rows(self, path))
+    elsewhere = EmbeddingStore(KEY, store.folder.parent)  # another process
+    for first in range(0, 100, 5):
+        assert store.missing(shard(first).rows).all()
+        elsewhere.write(shard(first))
+    assert not store.missing(np.concatenate([shard(first).rows for first in range(0, 100, 5)])).any()
+    assert sorted(opened) == store.paths()
+    assert not store.holding(shard(200).rows)
+    assert len(opened) == 20
+
+
+def test_what_changes_after_a_look_is_seen_by_the_next(store):
+    one, other = store.write(shard(0)), store.write(shard(100))
+    asked = np.concatenate([shard(0).rows, shard(100).rows])
+    assert not store.missing(asked).any()
+    one.write_bytes(one.read_bytes()[:-1])
+    assert store.missing(asked).tolist() == [True] * 5 + [False] * 5
+    other.unlink()
+    assert store.missing(asked).all()
+    store.write(shard(0))
+    assert store.missing(asked).tolist() == [False] * 5 + [True] * 5
+
+
+def test_a_damaged_shard_that_was_believed_is_missing_once_it_was_loaded(store):
+    """A flipped bit that leaves the file's time as it was: nothing but reading it tells."""
+    path = store.write(shard(0))
+    assert not store.missing(shard(0).rows).any()
+    before = path.stat()
+    flip(path, -1)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(KeyError):
+        store.load(shard(0).rows)
+    assert store.missing(shard(0).rows).all()
+
+
+@given(
+    added=st.lists(st.lists(st.binary(min_size=1, max_size=1), max_size=6), max_size=12),
+    asked=st.lists(st.binary(min_size=1, max_size=1), max_size=9),
+)
+def test_a_growing_set_of_rows_is_a_set(added, asked):
+    held = HeldRows()
+    for part in added:
+        held.add(as_rows(part))
+    assert held.holds(as_rows(asked)).tolist() == [name in {one for part in added for one in part} for name in asked]
+
+
+def as_rows(names: list[bytes]) -> np.ndarray:
+    return np.frombuffer(b"".join(name * 16 for name in names), dtype=np.uint8).reshape(-1, 16)

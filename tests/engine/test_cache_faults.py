@@ -13,7 +13,7 @@ import pytest
 from tiny_zoo import CELLS, contents, copy_of
 
 import mitozoo
-from mitozoo.embeddings import extract, patch_store, reading
+from mitozoo.embeddings import embedder, patch_store, reading, shards
 from mitozoo.embeddings.caches import list_caches, prune
 from mitozoo.engine.progress import Progress
 from mitozoo.errors import SlideError, StorageError
@@ -27,7 +27,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="NOT TESTED: pro
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    monkeypatch.setattr(extract, "SHARD_CELLS", 30)
+    monkeypatch.setattr(shards, "SHARD_CELLS", 30)
 
 
 def evaluate(zoo: Path, out: Path, protocol="linear-probe", progress=None, model="steady", **asked):
@@ -47,7 +47,7 @@ def undisturbed(zoo, tmp_path_factory) -> Callable[[str], dict[str, bytes]]:
     def by(protocol: str) -> dict[str, bytes]:
         if protocol not in made:
             with pytest.MonkeyPatch.context() as alone:
-                alone.setattr(extract, "SHARD_CELLS", 30)
+                alone.setattr(shards, "SHARD_CELLS", 30)
                 alone.setenv("MITOZOO_HOME", str(tmp_path_factory.mktemp("home")))
                 made[protocol] = contents(evaluate(zoo, tmp_path_factory.mktemp("alone"), protocol).folder)
         return made[protocol]
@@ -242,7 +242,7 @@ def test_whatever_the_clock_said_when_files_were_written(zoo, own_home, tmp_path
 
 
 def test_a_slide_that_goes_away_and_comes_back(zoo, own_home, tmp_path, monkeypatch, undisturbed):
-    data, forward = copy_of(zoo, tmp_path / "data"), extract.run_network
+    data, forward = copy_of(zoo, tmp_path / "data"), embedder.run_network
 
     def lose_a_slide(*arguments):
         if (data / "slide-13.tif").exists():
@@ -250,7 +250,7 @@ def test_a_slide_that_goes_away_and_comes_back(zoo, own_home, tmp_path, monkeypa
         return forward(*arguments)
 
     with monkeypatch.context() as losing:
-        losing.setattr(extract, "run_network", lose_a_slide)
+        losing.setattr(embedder, "run_network", lose_a_slide)
         losing.setattr(reading, "READ_AHEAD", 1)
         with pytest.raises(SlideError, match=r"slide-13\.tif cannot be read"):
             evaluate(data, tmp_path / "runs")

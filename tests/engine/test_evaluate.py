@@ -193,7 +193,7 @@ def test_a_planted_leak_is_refused(zoo, tmp_path, loads):
 def test_the_audit_does_not_trust_the_splitter(zoo, tmp_path, monkeypatch, loads):
     """A splitter that divides a group, as a naive one does, is found out before anything is computed."""
     halves = [Fold(0, np.arange(0, CELLS, 2), np.arange(1, CELLS, 2))]
-    monkeypatch.setattr("mitozoo.engine.evaluate.make_folds", lambda *_, **__: halves)
+    monkeypatch.setattr("mitozoo.engine.question.make_folds", lambda *_, **__: halves)
     with pytest.raises(SplitError, match="fold 0 leaks from training to test: 14 slides stand on both sides"):
         mitozoo.evaluate("steady", "tiny", out=tmp_path)
     assert loads() == 0

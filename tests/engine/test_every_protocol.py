@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import textwrap
 
 import numpy as np
@@ -163,7 +162,8 @@ def test_a_run_cannot_pretend_to_another_kind_of_validation(models, tmp_path):
 
 @pytest.mark.parametrize("protocol", ["end-to-end", "lora", "last-blocks"])
 def test_a_model_without_weights_is_refused_before_a_patch_is_read(models, tmp_path, protocol, monkeypatch):
-    shutil.copytree(storage.home() / "datasets", tmp_path / "home" / "datasets")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "datasets").symlink_to((storage.home() / "datasets").resolve())
     monkeypatch.setenv("MITOZOO_HOME", str(tmp_path / "home"))
     with pytest.raises(ModelError, match="model 'colour-statistics'") as refused:
         mitozoo.evaluate("colour-statistics", "demo", protocol=protocol, out=tmp_path / "runs")

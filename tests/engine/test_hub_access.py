@@ -7,8 +7,9 @@ from huggingface_hub import constants
 from local_hub import COMMIT, serving
 
 from mitozoo.engine.hub_access import hub_findings
+from mitozoo.plugins.model_spec import ModelSpec
+from mitozoo.plugins.preprocessing import Preprocessing
 from mitozoo.plugins.sources import TimmHub
-from mitozoo.plugins.specs import ModelSpec, Preprocessing
 
 SECRET = "hf_thisIsATokenThatNobodyMaySee0123456789"
 WEIGHTS = "model.safetensors"

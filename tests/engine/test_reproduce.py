@@ -95,8 +95,8 @@ def test_each_kind_of_value(run, tmp_path):
     tested = read_tested(run.folder, fraction=0.5)
     labels = tested.cells["label"].to_numpy()
     by_hand = []
-    for fit in tested.rows:
-        positive, truth = fit.test_scores >= 0.5, labels[fit.test]
+    for fit in tested.fits:
+        positive, truth = fit.scores >= 0.5, labels[fit.cell]
         of_each = [f1_score(truth == side, positive == side) for side in (0, 1)]
         by_hand.append(np.average(of_each, weights=np.bincount(truth)))
     assert f1.here == pytest.approx(np.mean(by_hand))

@@ -11,8 +11,9 @@ from tiny_zoo import CELLS, contents
 import mitozoo
 from mitozoo.cli.options import names_of_models
 from mitozoo.data.cells import read_cells
-from mitozoo.data.patches import Geometry, plan_patches
-from mitozoo.data.slides import Slide
+from mitozoo.data.geometry import Geometry
+from mitozoo.data.patches import plan_patches
+from mitozoo.data.slide import Slide
 from mitozoo.embeddings.reading import View, read_ahead
 from mitozoo.engine.several import evaluate_several
 from mitozoo.errors import ModelError

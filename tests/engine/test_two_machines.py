@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from tiny_zoo import contents
 
 import mitozoo
-from mitozoo.embeddings import extract
+from mitozoo.embeddings import shards
 from mitozoo.errors import DataError, StorageError
-from mitozoo.results.run_folder import find_run
+from mitozoo.results.find_run import find_run
 from mitozoo.results.shared_runs import SharedRuns
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ __all__ = ["bucket", "s3_line"]
 @pytest.fixture
 def machine(zoo, tmp_path, monkeypatch, bucket) -> Callable[[str], Path]:
     """Return a function that makes this process be on another machine: with caches of its own, empty but for slides."""
-    monkeypatch.setattr(extract, "SHARD_CELLS", 30)
+    monkeypatch.setattr(shards, "SHARD_CELLS", 30)
     monkeypatch.setenv("MITOZOO_SHARED_CACHE", f"{bucket}/cache")
 
     def be_on(name: str) -> Path:
         home = tmp_path / name
         if not home.exists():
-            shutil.copytree(zoo.parent, home / "datasets")
+            shutil.copytree(zoo, home / "datasets" / zoo.name)
         monkeypatch.setenv("MITOZOO_HOME", str(home))
         return home
 
@@ -54,7 +54,7 @@ def embedded(result) -> int:
 def undisturbed(zoo, tmp_path_factory) -> dict[str, bytes]:
     """Return the files of the run as one machine makes it alone."""
     with pytest.MonkeyPatch.context() as alone:
-        alone.setattr(extract, "SHARD_CELLS", 30)
+        alone.setattr(shards, "SHARD_CELLS", 30)
         return contents(mitozoo.evaluate("steady", "tiny", out=tmp_path_factory.mktemp("alone"), folds=2).folder)
 
 

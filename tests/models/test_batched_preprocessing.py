@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mitozoo.models import batched_preprocessing as batched
 from mitozoo.models import preprocessing as single
 from mitozoo.models.batched_preprocessing import pil_weights, prepare, works_for
-from mitozoo.plugins.specs import Preprocessing
+from mitozoo.plugins.preprocessing import Preprocessing
 
 
 def recipe(**changes) -> Preprocessing:

@@ -13,8 +13,9 @@ import pytest
 from mitozoo.errors import ModelError
 from mitozoo.models.download import download
 from mitozoo.models.weights import locate, model_weights_sha256, weights_sha256
+from mitozoo.plugins.model_spec import ModelSpec
+from mitozoo.plugins.preprocessing import Preprocessing
 from mitozoo.plugins.sources import Checkpoint
-from mitozoo.plugins.specs import ModelSpec, Preprocessing
 
 CONTENT = b"the weights" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -8,8 +8,9 @@ import torch
 
 from mitozoo.errors import ModelError
 from mitozoo.models.encoder import Encoder, load_encoder, random_encoder
+from mitozoo.plugins.model_spec import ModelSpec
+from mitozoo.plugins.preprocessing import Preprocessing
 from mitozoo.plugins.sources import TimmHub
-from mitozoo.plugins.specs import ModelSpec, Preprocessing
 
 SIZE = 32
 

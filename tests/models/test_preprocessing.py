@@ -13,7 +13,7 @@ from torchvision.transforms import InterpolationMode
 
 from mitozoo.errors import ModelError
 from mitozoo.models.preprocessing import authors_transform, normalise, resample
-from mitozoo.plugins.specs import Preprocessing
+from mitozoo.plugins.preprocessing import Preprocessing
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 ODD = {"mean": (127 / 255,) * 3, "std": (128 / 255,) * 3}

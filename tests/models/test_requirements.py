@@ -9,8 +9,9 @@ import pytest
 from mitozoo.errors import ModelError
 from mitozoo.models.encoder import load_encoder, random_encoder
 from mitozoo.models.requirements import import_optional, require_packages
+from mitozoo.plugins.model_spec import ModelSpec
+from mitozoo.plugins.preprocessing import Preprocessing
 from mitozoo.plugins.sources import TimmHub
-from mitozoo.plugins.specs import ModelSpec, Preprocessing
 
 
 def needing(*requires: str) -> ModelSpec:

@@ -10,7 +10,7 @@ from tiny_distributions import Tiny, install
 from tiny_plans import FAULTY, TinyPlan
 from tiny_zoo import CODE, own_home, zoo, zoo_site
 
-from mitozoo.data.cells import select_data_folder
+from mitozoo.data.folder import select_data_folder
 from mitozoo.plugins.registry import load_registry, reset_registry
 
 if TYPE_CHECKING:

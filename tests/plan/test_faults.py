@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tiny_plans import gone
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="NOT TESTED: processes are found in /proc")
+FEW = '[[grid]]\nmodels = ["steady"]\ndatasets = ["tiny-few"]'
 
 
 def test_faulty_plugins_hurt_nobody_else_and_the_rest_is_done_again(new_plan, undisturbed):
@@ -17,7 +20,8 @@ def test_faulty_plugins_hurt_nobody_else_and_the_rest_is_done_again(new_plan, un
     ill = ("hangs", "leaves", "leaks", "killed", "broken")
     plan = new_plan(
         "faulty", models=(*ill, "steady", "speaks", "forks"), protocols=("knn",),
-        further=whole.further, execution="workers = 2\nmemory_gb = 1.5\ntask_minutes = 0.3\nshards_a_task = 8",
+        further=f"{whole.further}\n{FEW}",
+        execution="workers = 2\nmemory_gb = 1.5\ntask_minutes = 0.3\nshards_a_task = 8",
     )  # fmt: skip
     log, counts = plan.folder / "log.jsonl", plan.folder / "plan.prom"
     told = plan.run("--log", str(log), "--prometheus", str(counts), code=3, TINY_CHILD="stays")
@@ -28,8 +32,9 @@ def test_faulty_plugins_hurt_nobody_else_and_the_rest_is_done_again(new_plan, un
     assert len(entries) - len(failed) == sum(of_kind.get("done", 0) for of_kind in told["tasks"].values())
     assert f'mitozoo_tasks_total{{status="failed",writer="plan"}} {len(failed)}.0' in counts.read_text()
     assert gone(plan.workers), "what a plugin forked outlives its worker"
-    assert told["results"] == {"all": 8, "cached": 0, "done": 3, "unfinished": 5}
+    assert told["results"] == {"all": 9, "cached": 0, "done": 3, "unfinished": 6}
     why = {failure["about"].rpartition(" ")[2]: failure for failure in told["failures"]}
+    assert "5 grouped folds need 5 groups" in why.pop("linear-probe")["message"]  # of the dataset with three slides
     assert {name: failure["kind"] for name, failure in why.items()} == {
         "hangs": "limit", "leaves": "died", "leaks": "died", "killed": "died", "broken": "error",
     }  # fmt: skip
@@ -42,8 +47,39 @@ def test_faulty_plugins_hurt_nobody_else_and_the_rest_is_done_again(new_plan, un
     assert sorted(lost) == ["killed", "leaks", "leaves"]  # each was tried twice; the hanging one was not
     steady = next(name for name in whole.results() if "knn" in name)
     assert plan.results()[steady] == whole.results()[steady]
-    told = plan.run(TINY_WELL="1")
-    assert told["results"] == {"all": 8, "cached": 3, "done": 5, "unfinished": 0}
+    told = plan.run(TINY_WELL="1", code=3)
+    assert told["results"] == {"all": 9, "cached": 3, "done": 5, "unfinished": 1}
+
+
+CGROUP = os.environ.get("MITOZOO_CGROUP", "")
+
+
+@pytest.mark.skipif(not CGROUP, reason="NOT TESTED: MITOZOO_CGROUP names no memory cgroup that may be divided")
+def test_a_system_that_runs_out_of_memory_ends_one_worker_and_nothing_else(new_plan):
+    """Of 3 GB for the driver and its workers; who is ended is the kernel's choice, which may be an innocent one."""
+    plan = new_plan(
+        "no-memory", models=("leaks", "steady"), protocols=("knn",), execution="shards_a_task = 8\nattempts = 3"
+    )
+    group = Path(CGROUP, f"mitozoo-{os.getpid()}")
+    group.mkdir()
+    try:
+        second = (group / "memory.max").exists()  # cgroups of version 2
+        (group / ("memory.max" if second else "memory.limit_in_bytes")).write_text("3000000000")
+        process = plan.start("--json")
+        (group / "cgroup.procs").write_text(str(process.pid))  # before it starts any worker
+        stdout, stderr = process.communicate(timeout=300)
+        counts = (group / ("memory.events" if second else "memory.oom_control")).read_text().split()
+        kills = int(counts[counts.index("oom_kill") + 1])
+    finally:
+        group.rmdir()
+    assert process.returncode == 3, (stdout, stderr)
+    told = json.loads(stdout)
+    [failure] = told["failures"]
+    assert failure["about"].endswith("leaks")
+    assert kills == len(plan.events("lost")) + 1 >= 3
+    assert "was killed, which is what a system does that runs out of memory" in failure["message"]
+    assert told["results"] == {"all": 2, "cached": 0, "done": 1, "unfinished": 1}
+    assert plan.run(TINY_WELL="1")["results"] == {"all": 2, "cached": 1, "done": 1, "unfinished": 0}
 
 
 def test_two_plans_at_once_do_each_piece_once(new_plan, undisturbed):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+
+from tiny_plans import gone
 
 
 def test_a_plan_gives_the_bytes_of_single_evaluations_and_does_each_piece_once(new_plan, tmp_path):
@@ -48,9 +51,13 @@ def test_dry_run_tells_what_is_there_and_writes_no_run(new_plan):
     assert told["tasks"]["fit"]["all"] == 0
     assert told["unknown"] == []  # the run has measured its rates
     assert told["hours"] > 0
+    ask = [sys.executable, "-m", "mitozoo", "plan", "status", str(plan.file), "--out", str(plan.runs)]
+    seen = subprocess.run(ask, env=plan.environment, capture_output=True, text=True, check=True).stdout
+    assert seen.startswith("finished since")  # dry runs are not told of
+    assert "result   1    0       1" in seen
 
 
-def test_status_from_another_process(new_plan):
+def test_status_from_another_process_and_ctrl_c(new_plan):
     plan = new_plan(models=("steady",), protocols=("knn",))
     ask = [sys.executable, "-m", "mitozoo", "plan", "status", str(plan.file), "--out", str(plan.runs)]
     never = subprocess.run(ask, env=plan.environment, capture_output=True, text=True, check=False)
@@ -63,10 +70,13 @@ def test_status_from_another_process(new_plan):
     assert seen["state"] == "running"
     assert seen["counts"]["embed"]["all"] == 7
     assert "of tiny by steady" in seen["running"][0]["about"]
-    running.communicate(timeout=120)
+    running.send_signal(signal.SIGINT)  # as Ctrl-C does
+    stdout, stderr = running.communicate(timeout=120)
+    assert (running.returncode, stdout, stderr.split()) == (130, "", ["Interrupted."])
+    assert gone(plan.workers)
     seen = subprocess.run(ask, env=plan.environment, capture_output=True, text=True, check=True).stdout
-    assert seen.startswith("finished since")
-    assert "result   1    0       1" in seen
+    assert seen.startswith("interrupted since")
+    assert "result   1    0       0" in seen
 
 
 def test_workers_that_cannot_start_end_the_plan_with_their_reason(new_plan):

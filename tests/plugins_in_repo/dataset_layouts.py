@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from mitozoo.plugins.specs import DatasetSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
 
 DATABASE = """
 CREATE TABLE Slides (uid INTEGER, filename TEXT, width INTEGER, height INTEGER, directory TEXT);

@@ -13,8 +13,8 @@ from mitozoo.models.encoder import Encoder
 from mitozoo.models.loaders import build_network
 
 if TYPE_CHECKING:
+    from mitozoo.plugins.model_spec import ModelSpec
     from mitozoo.plugins.sources import Source
-    from mitozoo.plugins.specs import ModelSpec
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
 

@@ -14,7 +14,8 @@ from PIL import Image
 import mitozoo_plugin_ami_br
 from mitozoo.data.audit import audit_split
 from mitozoo.data.cells import read_cells
-from mitozoo.data.patches import Geometry, plan_patches
+from mitozoo.data.geometry import Geometry
+from mitozoo.data.patches import plan_patches
 from mitozoo.errors import DataError
 
 SPEC = mitozoo_plugin_ami_br.AMI_BR

@@ -285,7 +285,8 @@ def test_a_folder_that_is_neither_layout_of_brecahad_is_refused(tmp_path):
 def test_what_is_never_evaluated_can_be_audited(tmp_path):
     from PIL import Image
 
-    from mitozoo.engine.audit import AuditRequest, audit_dataset
+    from mitozoo.engine.audit import audit_dataset
+    from mitozoo.engine.dataset_audit import AuditRequest
     from mitozoo.engine.progress import Progress
 
     make_database(tmp_path, SPECS["ccmct-mel"], ["a.svs"], {1: "granulocyte", 2: "mitotic figure", 3: "tumor cell"})

@@ -15,8 +15,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mitozoo.data.cells import read_cells, select_data_folder
-from mitozoo.data.patches import Geometry, plan_patches
+from mitozoo.data.cells import read_cells
+from mitozoo.data.folder import select_data_folder
+from mitozoo.data.geometry import Geometry
+from mitozoo.data.patches import plan_patches
 from mitozoo.models.encoder import load_encoder
 from mitozoo.models.preprocessing import normalise, resample
 from mitozoo.results.tables import table_sha256
@@ -108,11 +110,9 @@ def test_cases_are_many_and_unlike():
 
 
 @pytest.fixture(scope="module")
-def demo_cells(tmp_path_factory):
+def demo_cells():
     """The whole dataset, made on first use as for any user."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MITOZOO_HOME", str(tmp_path_factory.mktemp("home")))
-        yield read_cells(DEMO, select_data_folder(DEMO, None))
+    return read_cells(DEMO, select_data_folder(DEMO, None))
 
 
 def test_its_table_is_the_one_that_submissions_are_held_against(demo_cells):

@@ -20,7 +20,7 @@ from mitozoo.models.encoder import load_encoder
 from mitozoo.models.preprocessing import normalise, tile_px
 
 if TYPE_CHECKING:
-    from mitozoo.plugins.specs import Preprocessing
+    from mitozoo.plugins.preprocessing import Preprocessing
 
 TABLES = tomllib.loads((Path(__file__).parents[1] / "reference_models.toml").read_text("utf-8"))
 SPECS = {name: spec for name, spec in specs_of().items() if not spec.controls_only}

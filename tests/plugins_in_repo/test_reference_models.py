@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 
 from mitozoo.errors import SpecError
+from mitozoo.plugins.model_spec import Pooling
+from mitozoo.plugins.preprocessing import Interpolation, Resize
 from mitozoo.plugins.registry import load_registry
 from mitozoo.plugins.sources import Checkpoint, PackagedWeights, Source
-from mitozoo.plugins.specs import Interpolation, Pooling, Resize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mitozoo.plugins.specs import ModelSpec
+    from mitozoo.plugins.model_spec import ModelSpec
 
 pytestmark = pytest.mark.usefixtures("fresh_registry")
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from mitozoo.protocols import design as design_module
 from mitozoo.protocols import logistic
 from mitozoo.protocols.design import Design
 from mitozoo.protocols.logistic import GRADIENT_TOLERANCE, PenaltyPath
@@ -200,6 +201,25 @@ def test_single_precision_embeddings_are_solved_in_double():
     other = path_of(narrow.astype(np.float64), labels, members).solve(0.1)
     assert one.weights.dtype == torch.float64
     assert torch.equal(one.margins, other.margins)
+
+
+@pytest.mark.parametrize("name", ["more cells", "constants", "constant in a fold", "many scales", "separable"])
+def test_very_many_cells_are_solved_some_at_a_time(name, monkeypatch):
+    """Features that are made anew wherever they are used give what features that are held give."""
+    features, labels = PROBLEMS[name]
+    members = members_of(len(labels))
+    held = [path_of(features, labels, members).solve(penalty) for penalty in (10.0, 0.1)]
+    monkeypatch.setattr(design_module, "HELD_VALUES", 0)
+    monkeypatch.setattr(design_module, "BLOCK_VALUES", 17 * (features.shape[1] + 1))
+    twice = torch.as_tensor(np.concatenate([features, features]))
+    rows = torch.arange(len(labels), 2 * len(labels))
+    made = PenaltyPath(Design(twice, torch.as_tensor(labels), rows), torch.as_tensor(members))
+    assert len(made.design.slices) == -(-len(labels) // 17)
+    for penalty, expected in zip((10.0, 0.1), held, strict=True):
+        heads = made.solve(penalty)
+        assert heads.converged.all()
+        torch.testing.assert_close(heads.margins, expected.margins, atol=1e-6, rtol=1e-6)
+        torch.testing.assert_close(heads.weights, expected.weights, atol=1e-6, rtol=1e-6)
 
 
 def test_the_embeddings_given_are_left_as_they_are():

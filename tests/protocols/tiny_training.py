@@ -14,7 +14,8 @@ import timm
 import torch
 
 from mitozoo.models.encoder import Encoder, load_encoder
-from mitozoo.plugins.specs import ModelSpec, Preprocessing
+from mitozoo.plugins.model_spec import ModelSpec
+from mitozoo.plugins.preprocessing import Preprocessing
 from mitozoo.protocols.fine_tune import EndToEnd, NetworkTraining, fit_network
 
 if TYPE_CHECKING:

@@ -83,7 +83,8 @@ def test_shuffled_training_labels_give_chance(result, ami_br):
 
 
 def cached_vectors(model, cells):
-    from mitozoo.data.patches import Geometry, plan_patches
+    from mitozoo.data.geometry import Geometry
+    from mitozoo.data.patches import plan_patches
     from mitozoo.models.weights import weights_sha256
 
     def load():

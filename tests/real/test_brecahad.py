@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mitozoo.engine.audit import AuditRequest, audit_dataset
+from mitozoo.engine.audit import audit_dataset
+from mitozoo.engine.dataset_audit import AuditRequest
 from mitozoo.engine.evaluate import evaluate
 from mitozoo.engine.progress import Progress
 from mitozoo.engine.verification import verify_run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mitozoo.results.compare import ranks_over_datasets
+from mitozoo.results.across_datasets import ranks_over_datasets
 
 pytestmark = pytest.mark.usefixtures("fresh_registry")
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from mitozoo.errors import DataError, StorageError
+from mitozoo.results.find_run import all_runs, find_run
 from mitozoo.results.row import DONE, SKIPPED, Axes, ResultRow, read_row
-from mitozoo.results.run_folder import RESULT, SCHEMA, RunFolder, all_runs, find_run
+from mitozoo.results.run_folder import RESULT, SCHEMA, RunFolder
 
 if TYPE_CHECKING:
     from pathlib import Path

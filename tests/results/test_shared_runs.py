@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from mitozoo.errors import DataError, StorageError
+from mitozoo.results.find_run import all_runs, find_run
 from mitozoo.results.row import DONE, Axes, ResultRow
-from mitozoo.results.run_folder import RESULT, SCHEMA, RunFolder, all_runs, dump, find_run
+from mitozoo.results.run_folder import RESULT, SCHEMA, RunFolder, dump
 from mitozoo.results.shared_runs import SharedRuns, front_of
 
 if TYPE_CHECKING:

@@ -189,7 +189,8 @@ def test_planted_code_in_embeddings_and_in_a_training_s_state_is_refused(tmp_pat
 
 def test_planted_code_in_the_patch_store_is_not_loaded(zoo, own_home, tmp_path):
     from mitozoo.data.cells import read_cells
-    from mitozoo.data.patches import Geometry, plan_patches
+    from mitozoo.data.geometry import Geometry
+    from mitozoo.data.patches import plan_patches
     from mitozoo.plugins.registry import load_registry
 
     registry, target = load_registry(), tmp_path / "the-code-ran"

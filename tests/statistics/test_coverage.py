@@ -1,20 +1,13 @@
 """Simulated coverage of the intervals, by the very script that made the table in docs/statistics.md."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "coverage.py"
+from script_files import load_script
 
 
 @pytest.fixture(scope="module")
 def study():
-    spec = importlib.util.spec_from_file_location("benchmarks_coverage", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("benchmarks/coverage.py")
 
 
 @pytest.mark.slow

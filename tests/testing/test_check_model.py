@@ -12,8 +12,9 @@ import torch
 from local_hub import COMMIT, serving
 
 from mitozoo.errors import UnknownNameError
+from mitozoo.plugins.model_spec import ModelSpec
+from mitozoo.plugins.preprocessing import Preprocessing
 from mitozoo.plugins.sources import Checkpoint, TimmHub
-from mitozoo.plugins.specs import ModelSpec, Preprocessing
 from mitozoo.testing import check_model
 
 PREPROCESSING = {

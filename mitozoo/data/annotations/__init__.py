@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +33,11 @@ from mitozoo.plugins.record import reference
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mitozoo.plugins.specs import DatasetSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
 
-__all__ = ["RawCells", "read_annotations"]
+__all__ = ["RawCells", "label_files", "read_annotations"]
+
+ONE_FILE = (SlideRunnerDatabase, CellTable, MidogJson)
 
 
 def read_annotations(spec: DatasetSpec, root: Path) -> RawCells:
@@ -65,6 +68,17 @@ def _read(spec: DatasetSpec, root: Path) -> RawCells:
         case pd.DataFrame():
             return _from_rows(spec, layout)
     raise DataError(f"dataset '{spec.name}': this version of mitozoo has no reader for {type(layout).__name__}")
+
+
+def label_files(spec: DatasetSpec, root: Path) -> list[Path]:
+    """Return the files that a dataset's cells are read from, and those beside that bear their names with more behind.
+
+    Empty where they are told by whole folders, or by a function of the plugin.
+    """
+    if not isinstance(spec.cells, ONE_FILE):
+        return []
+    files = [root / spec.cells.path, *([root / spec.slides.path] if spec.slides else ())]
+    return [beside for file in files for beside in sorted(file.parent.glob(f"{glob.escape(file.name)}*"))]
 
 
 def label_file(spec: DatasetSpec, root: Path, path: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mitozoo.plugins.formats import CellTable
 
 Columns = Mapping[str, Sequence[str]]
+BLOCK = 65_536  # values at a time that are Python's own
 
 
 def read(layout: CellTable, path: Path) -> RawCells:
@@ -46,14 +47,14 @@ def read(layout: CellTable, path: Path) -> RawCells:
         index=numbers,
     )
     votes = [find_column(name, columns, source=str(path)) for name in layout.votes]
-    each = [list(person) for person in zip(*votes, strict=True)] if votes else [[] for _ in numbers]
+    each = [list(person) for person in zip(*votes, strict=True)] if votes else [[]] * len(numbers)
     table["raw_votes"] = pd.Series(each, index=table.index, dtype=object)
     if layout.mpp:
         table["mpp"] = find_column(layout.mpp, columns, source=str(path))
     return RawCells(table=table, own=columns, source=str(path), row_word=row_word)
 
 
-def read_columns(path: Path) -> tuple[Columns, list[int], str]:
+def read_columns(path: Path) -> tuple[Columns, Sequence[int], str]:
     """Return a CSV or Parquet file's columns as text, each row's number, and what the file calls a row.
 
     Raises:
@@ -100,7 +101,7 @@ def _csv_columns(path: Path) -> tuple[Columns, list[int]]:
     return _columns(path, header, list(zip(*rows, strict=True)) if rows else [()] * len(header)), numbers
 
 
-def _parquet_columns(path: Path) -> tuple[Columns, list[int]]:
+def _parquet_columns(path: Path) -> tuple[Columns, Sequence[int]]:
     """Return a Parquet file's columns as text, and each row's number from 0."""
     import pyarrow as pa
     from pyarrow import parquet
@@ -108,11 +109,30 @@ def _parquet_columns(path: Path) -> tuple[Columns, list[int]]:
     try:
         with path.open("rb") as file:
             table = parquet.read_table(file)
-            values = [["" if value is None else str(value) for value in column.to_pylist()] for column in table.columns]
+        values = [_packed_text(column) for column in table.columns]
     except (OSError, pa.ArrowException, ValueError) as error:
         why = str(error).partition("\n")[0]
         raise DataError(f"{path} cannot be read as Parquet: {why}") from error
-    return _columns(path, table.column_names, values), list(range(table.num_rows))
+    return _columns(path, table.column_names, values), range(table.num_rows)
+
+
+def _packed_text(column: Any) -> Sequence[str]:
+    """Return a column of a Parquet file as text, '' where there is none; packed, since a table may have many rows."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind, text = column.type, pa.large_string()
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        texts = pc.fill_null(column.cast(text), "")
+    else:  # in Python's words
+        blocks = (column.slice(start, BLOCK).to_pylist() for start in range(0, len(column), BLOCK))
+        texts = pa.chunked_array(
+            [pa.array(["" if value is None else str(value) for value in block], text) for block in blocks], text
+        )
+    texts.validate(full=True)
+    return cast("Sequence[str]", pd.array(texts, dtype="str"))
 
 
 def _columns(path: Path, names: Sequence[str], values: Sequence[Sequence[str]]) -> Columns:

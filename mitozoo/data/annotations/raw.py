@@ -76,13 +76,16 @@ def text_column(values: pd.Series) -> list[str]:
     return ["" if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
 
 
-def fill_template(template: str, columns: Mapping[str, Sequence[str]], length: int, *, source: str) -> list[str]:
+def fill_template(template: str, columns: Mapping[str, Sequence[str]], length: int, *, source: str) -> Sequence[str]:
     """Return a template such as '{dataset}_{uid}' filled for each of `length` rows.
 
     Only plain column names stand in braces, so that a template can reach nothing but the row's own text.
     """
+    parts = template_parts(template)
+    if len(parts) == 1 and parts[0][0] == "" and parts[0][1] is not None:  # a column as it is
+        return find_column(parts[0][1], columns, source=source)
     filled = [""] * length
-    for literal, name in template_parts(template):
+    for literal, name in parts:
         if name is None:
             filled = [text + literal for text in filled]
         else:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from mitozoo.data.audit.split import audit_split, require_no_leak
+from mitozoo.data.audit.split import PixelHashes, audit_split, require_no_leak
 
-__all__ = ["audit_split", "require_no_leak"]
+__all__ = ["PixelHashes", "audit_split", "require_no_leak"]

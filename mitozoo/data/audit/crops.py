@@ -13,7 +13,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mitozoo.data.slides import Pixels
+    from mitozoo.data.slide import Pixels
 
 THUMB_PX = 64
 READING_THREADS = 4

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
     from mitozoo.data.audit.findings import AuditFinding
-    from mitozoo.data.slides import Pixels
+    from mitozoo.data.slide import Pixels
 
 CROP, FRAME, GAP, LINE = 128, 5, 14, 14  # px
 SLOT = CROP + 2 * FRAME + 2  # of one crop with its frame

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mitozoo.data.audit.crops import Crops
     from mitozoo.data.cells import Cells
-    from mitozoo.plugins.specs import DatasetSpec
+    from mitozoo.plugins.dataset_spec import DatasetSpec
 
 Rows = npt.NDArray[np.int64]
 ONE_PLACE_PX = 12  # of two annotations of one cell, px; a nucleus is about 40 px wide

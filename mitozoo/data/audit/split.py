@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +11,12 @@ import numpy.typing as npt
 from mitozoo.errors import SplitError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from mitozoo.data.cells import Cells
 
 Rows = npt.NDArray[np.int64]
+PixelHashes = Sequence[str] | npt.NDArray[np.uint8]  # of each cell a text, or (n, 16)
 LISTED = 20
 
 
@@ -24,7 +25,7 @@ def audit_split(
     folds: Sequence[tuple[Rows, Rows]],
     *,
     side_px: int | npt.NDArray[np.int64],
-    pixel_hashes: Sequence[str] | None,
+    pixel_hashes: PixelHashes | None,
     beyond_border: npt.NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     """Return, as plain JSON values, what a reader of the numbers must know about a split.
@@ -33,11 +34,11 @@ def audit_split(
         cells: the cells.
         folds: training and test rows of each fold.
         side_px: side of the window at full resolution, px; one number, or (n,).
-        pixel_hashes: (n,) digest of each cell's pixels, equal where the pixels are equal; None: not looked at.
+        pixel_hashes: a digest of each cell's pixels, equal where the pixels are equal; None: not looked at.
         beyond_border: (n,) whether the window reaches beyond the slide; None: not known.
     """
     labels, ids = cells.labels, cells.table["cell_id"].to_numpy()
-    groups = np.unique(cells.groups, return_inverse=True)[1]
+    groups = cells.group_codes
     sides = np.broadcast_to(np.asarray(side_px, dtype=float), len(cells))
     overlaps, holds = close_pairs(cells, sides)
     duplicates = equal_sets(pixel_hashes)
@@ -105,7 +106,8 @@ def close_pairs(cells: Cells, sides: npt.NDArray[np.float64]) -> tuple[Rows, Row
     centres = cells.table[["x", "y"]].to_numpy(dtype=float)
     found = [np.empty((0, 2), dtype=np.int64)]
     placed = np.flatnonzero(np.isfinite(centres).all(axis=1))  # of a released patch nobody may tell the place
-    for places in cells.table.iloc[placed].groupby("slide", sort=False).indices.values():
+    slides = cells.table["slide"].iloc[placed]
+    for places in slides.groupby(slides.to_numpy(), sort=False).indices.values():
         rows = placed[places]
         near = cKDTree(centres[rows]).query_pairs(sides[rows].max(), p=np.inf, output_type="ndarray")
         found.append(rows[near])
@@ -118,12 +120,17 @@ def close_pairs(cells: Cells, sides: npt.NDArray[np.float64]) -> tuple[Rows, Row
     )
 
 
-def equal_sets(pixel_hashes: Sequence[str] | None) -> list[Rows]:
-    """Return the rows of each set of cells whose pixels have equal digests."""
-    rows_of = defaultdict(list)
-    for row, pixel_hash in enumerate(pixel_hashes or ()):
-        rows_of[pixel_hash].append(row)
-    return [np.array(rows) for rows in rows_of.values() if len(rows) > 1]
+def equal_sets(pixel_hashes: PixelHashes | None) -> list[Rows]:
+    """Return the rows of each set of cells whose pixels have equal digests, the sets in the order of their first."""
+    if pixel_hashes is None:
+        return []
+    digests = np.asarray(pixel_hashes)
+    items = digests if digests.ndim == 1 else np.ascontiguousarray(digests).view("V16").reshape(-1)
+    _, which, times = np.unique(items, return_inverse=True, return_counts=True)
+    repeated = np.flatnonzero(times[which] > 1)
+    by_digest = repeated[np.argsort(which[repeated], kind="stable")]
+    sets = np.split(by_digest, np.flatnonzero(np.diff(which[by_digest])) + 1) if len(by_digest) else []
+    return sorted(sets, key=lambda rows: int(rows[0]))
 
 
 def _listed(duplicates: list[Rows], ids: npt.NDArray[Any]) -> dict[str, Any]:

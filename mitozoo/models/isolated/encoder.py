@@ -18,11 +18,8 @@ from mitozoo.models.isolated.process import Worker
 from mitozoo.plugins.discovery import installed_plugins
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
+    from mitozoo.plugins.model_spec import ModelSpec
     from mitozoo.plugins.names import Registered
-    from mitozoo.plugins.specs import ModelSpec
 
 BYTES_OF_A_FLOAT = 4
 
@@ -42,22 +39,23 @@ class IsolatedEncoder(Encoder):
             f"model '{self.spec.name}' runs in an environment of its own, where it can embed patches and not be trained"
         )
 
-    def embed(self, patches: torch.Tensor, precision: str, device: str) -> npt.NDArray[np.float32]:
-        """Embed uint8 (n, size, size, 3) as float32 (n, embed_dim), on the worker's device of the same name.
+    def launch(self, patches: torch.Tensor, precision: str, device: str) -> torch.Tensor:
+        """Embed uint8 (n, size, size, 3) as float32 (n, embed_dim), on the worker's device of the same name, and wait.
 
         Raises:
             ModelError: the model refuses, or its worker failed.
         """
         n, wanted = len(patches), self.spec.embed_dim
+        alike = torch.are_deterministic_algorithms_enabled()
         answer, vectors = self._worker.ask(
-            {"embed": {"precision": precision, "device": device}}, patches.cpu().numpy(),
+            {"embed": {"precision": precision, "device": device, "alike": alike}}, patches.cpu().numpy(),
             room=n * wanted * BYTES_OF_A_FLOAT,
         )  # fmt: skip
         if "out_of_memory" in answer:
             raise torch.cuda.OutOfMemoryError(str(answer["out_of_memory"]))  # whoever sends batches halves them
         if vectors is None or vectors.shape != (n, wanted) or vectors.dtype.name != "float32":
             raise ModelError(f"the worker of model '{self.spec.name}' gave no embeddings of {wanted} values")
-        return vectors
+        return torch.from_numpy(vectors)
 
     def parameter_count(self) -> int:
         """Return how many parameters the network has in its worker."""

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from packaging.requirements import Requirement
 
+    from mitozoo.plugins.model_spec import ModelSpec
     from mitozoo.plugins.names import Registered
-    from mitozoo.plugins.specs import ModelSpec
 
 ROOM = "environments"
 #: What mitozoo's loaders themselves need; the rest of what mitozoo requires stays with the host.

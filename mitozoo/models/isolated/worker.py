@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mitozoo.models.encoder import Encoder
     from mitozoo.models.isolated.frames import Array
-    from mitozoo.plugins.specs import ModelSpec
+    from mitozoo.plugins.model_spec import ModelSpec
 
 ROOM = 1 << 34  # bytes of a batch; the host is trusted with memory
 WATCH_SECONDS = 2.0
@@ -86,10 +86,13 @@ class Served:
         }
         return told, None
 
-    def embed(self, patches: Array | None, precision: str, device: str) -> tuple[dict[str, Any], Array]:
+    def embed(
+        self, patches: Array | None, precision: str, device: str, alike: bool = False
+    ) -> tuple[dict[str, Any], Array]:
         """Embed uint8 (n, size, size, 3) as float32 (n, embed_dim)."""
         import torch
 
+        from mitozoo.models.determinism import deterministic
         from mitozoo.models.devices import place
 
         assert self.encoder is not None
@@ -97,7 +100,8 @@ class Served:
         if device != self.device:
             place(self.encoder, device)
             self.device = device
-        return {}, self.encoder.embed(torch.from_numpy(patches).to(device), precision, device)
+        with deterministic(alike, f"model '{self.encoder.spec.name}'"):
+            return {}, self.encoder.embed(torch.from_numpy(patches).to(device), precision, device)
 
 
 def _offered(entry_points: list[str], name: str) -> ModelSpec:

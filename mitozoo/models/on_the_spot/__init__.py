@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mitozoo.plugins.model_spec import ModelSpec
     from mitozoo.plugins.names import Registered
-    from mitozoo.plugins.specs import ModelSpec
 
 #: What stands before the colon -> the module that answers for it.
 SCHEMES = {"timm": "timm_names", "hf": "hub_names", "clip": "open_clip_names"}

@@ -13,8 +13,8 @@ from mitozoo.models.loaders import build_network
 
 if TYPE_CHECKING:
     from mitozoo.models.hub import Repository
+    from mitozoo.plugins.model_spec import Pooling
     from mitozoo.plugins.sources import Source
-    from mitozoo.plugins.specs import Pooling
 
 WRITE_A_PLUGIN = "Describe it by a plugin: mitozoo new model NAME"
 _WEIGHTS = (

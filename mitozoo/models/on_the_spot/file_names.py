@@ -22,7 +22,8 @@ from typing import Any
 
 from mitozoo.errors import ModelError
 from mitozoo.models.on_the_spot.describing import short_name
-from mitozoo.plugins.specs import ModelSpec, Preprocessing
+from mitozoo.plugins.model_spec import ModelSpec
+from mitozoo.plugins.preprocessing import Preprocessing
 
 _NEEDED = "It must bear `preprocessing` (a mitozoo.Preprocessing) and `embed_dim`; or name a mitozoo.ModelSpec."
 

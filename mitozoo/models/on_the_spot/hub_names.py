@@ -22,8 +22,9 @@ from mitozoo.models.on_the_spot.describing import (
 from mitozoo.models.on_the_spot.timm_names import HUB, timm_spec
 from mitozoo.models.permissions import require_remote_code
 from mitozoo.models.requirements import import_optional
+from mitozoo.plugins.model_spec import ModelSpec
+from mitozoo.plugins.preprocessing import Preprocessing
 from mitozoo.plugins.sources import TimmHub, TransformersHub
-from mitozoo.plugins.specs import ModelSpec, Preprocessing
 
 if TYPE_CHECKING:
     from pathlib import Path

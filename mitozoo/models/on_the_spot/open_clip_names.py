@@ -18,8 +18,9 @@ from mitozoo.models.on_the_spot.describing import (
 )
 from mitozoo.models.on_the_spot.timm_names import HUB
 from mitozoo.models.requirements import import_optional
+from mitozoo.plugins.model_spec import ModelSpec
+from mitozoo.plugins.preprocessing import Preprocessing
 from mitozoo.plugins.sources import OpenClipHub
-from mitozoo.plugins.specs import ModelSpec, Preprocessing
 
 _RESIZE = {"shortest": "short-side", "squash": "square"}
 

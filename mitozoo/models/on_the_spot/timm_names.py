@@ -19,8 +19,9 @@ from mitozoo.models.on_the_spot.describing import (
     square_side,
     weight_file,
 )
+from mitozoo.plugins.model_spec import ModelSpec
+from mitozoo.plugins.preprocessing import Preprocessing
 from mitozoo.plugins.sources import TimmHub
-from mitozoo.plugins.specs import ModelSpec, Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
