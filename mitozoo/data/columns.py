@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mitozoo.data.annotations.raw import fill_template
+from mitozoo.data.annotations.raw import fill_template, shorten
 from mitozoo.data.slide import PLAUSIBLE_MPP
 from mitozoo.errors import DataError
 from mitozoo.plugins.formats import MppByDomain, SlideNames
@@ -42,7 +42,7 @@ def _named(labels: Sequence[str]) -> str:
     """Return the different labels as text, the first five."""
     different = list(dict.fromkeys(labels))
     more = f" and {len(different) - 5} others" if len(different) > 5 else ""
-    return ", ".join(_shorten(label) for label in different[:5]) + more
+    return ", ".join(shorten(label) for label in different[:5]) + more
 
 
 def votes(spec: DatasetSpec, raw: RawCells) -> list[list[int]]:
@@ -79,7 +79,7 @@ def coordinate(spec: DatasetSpec, raw: RawCells, name: str) -> npt.NDArray[np.fl
     untold = only_patches and raw.table[["x", "y"]].isna().to_numpy().all()
     raw.refuse(
         np.isinf(values) if untold else ~np.isfinite(values),
-        lambda row: f"{name} is {_shorten(raw.table[name].iloc[row])}, and a position must be a finite number of px",
+        lambda row: f"{name} is {shorten(raw.table[name].iloc[row])}, and a position must be a finite number of px",
     )
     return values
 
@@ -89,11 +89,6 @@ def _number(value: object) -> float:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return math.nan
-
-
-def _shorten(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def domain(name: str, pattern: str | SlideNames, raw: RawCells) -> Sequence[str]:
@@ -119,7 +114,7 @@ def official_split(spec: DatasetSpec, raw: RawCells) -> Sequence[str]:
         sides = fill_template(spec.split, raw.own, len(slides), source=raw.source)
         raw.refuse(
             [side not in SIDES for side in sides],
-            lambda row: f"its side of the official split is {_shorten(sides[row])}, and the sides are train and test",
+            lambda row: f"its side of the official split is {shorten(sides[row])}, and the sides are train and test",
         )
         return sides
     if not test:
@@ -151,7 +146,7 @@ def mpp(spec: DatasetSpec, raw: RawCells, table: pd.DataFrame, override: float |
         values[:] = [_number(value) for value in told]
         raw.refuse(
             [bool(text.strip()) and not np.isfinite(value) for text, value in zip(told, values, strict=True)],
-            lambda row: f"mpp is {_shorten(told[row])}, and microns per pixel are a number",
+            lambda row: f"mpp is {shorten(told[row])}, and microns per pixel are a number",
         )
     else:
         return values

@@ -13,6 +13,7 @@ from mitozoo.embeddings.forward import bring, resamples, run_network
 from mitozoo.embeddings.reading import View
 from mitozoo.embeddings.shard_files import Shard
 from mitozoo.errors import ModelError
+from mitozoo.models.devices import number_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,7 +122,7 @@ class Embedder:
             cell = self._of.plan.cells.table["cell_id"].iloc[batch.rows[~np.isfinite(vectors).all(axis=1)][0]]
             raise ModelError(
                 f"model '{store.key.model}' gives NaN or infinity for cell {cell} in {store.key.precision}",
-                hint="Try --precision fp32." if store.key.precision != "fp32" else None,
+                hint="Try --precision fp32." if number_format(store.key.precision) != "fp32" else None,
             )
         self._gathered.append(Shard(self._of.keys[batch.rows], vectors, batch.pixels))
         if batch.ends_shard:

@@ -49,7 +49,7 @@ def run_network(encoder: Encoder, patches: torch.Tensor, precision: str, device:
     if vectors.device.type != "cuda":
         return lambda: vectors.cpu().numpy()
     copied = vectors.to("cpu", non_blocking=True)  # into pinned memory
-    there = torch.cuda.Event()
+    there = torch.cuda.Event()  # type: ignore[no-untyped-call]
     there.record(torch.cuda.current_stream(vectors.device))
 
     def wait() -> npt.NDArray[np.float32]:

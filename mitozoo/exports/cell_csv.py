@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mitozoo import storage
 from mitozoo.exports.placed import plain
+from mitozoo.results.spreadsheet import no_formula
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TOLD = ("score", "threshold", "called", "fits", "predicted", "outcome")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_csv(table: pd.DataFrame, positive_class: str, negative_class: str, path: Path) -> None:
@@ -45,14 +45,10 @@ def write_csv(table: pd.DataFrame, positive_class: str, negative_class: str, pat
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([_harmless(value) for value in row] for row in zip(*columns.values(), strict=True))
+    writer.writerows([no_formula(value) for value in row] for row in zip(*columns.values(), strict=True))
     with storage.write_whole(path) as unfinished:
         unfinished.write_text(text.getvalue(), encoding="utf-8")
 
 
 def _is_known(column: pd.Series) -> bool:
     return not ((column == "") | column.isna()).any()
-
-
-def _harmless(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

@@ -36,7 +36,8 @@ class TwoProducts(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func is scaled_dot_product_attention and _is_plain(*args, **kwargs):
-            return _attend(*args[:3], kwargs.get("scale"))
+            query, key, value = args[:3]
+            return _attend(query, key, value, kwargs.get("scale"))
         return func(*args, **kwargs)
 
 
@@ -59,5 +60,5 @@ def _is_plain(
 def _attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float | None) -> torch.Tensor:
     images = max(1, SCORES_AT_ONCE // (query.shape[1] * query.shape[2] * key.shape[2]))
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    parts = zip(*(tensor.split(images) for tensor in (query * scale, key, value)), strict=True)
+    parts = zip(*(torch.split(tensor, images) for tensor in (query * scale, key, value)), strict=True)
     return torch.cat([(q @ k.transpose(-2, -1)).softmax(dim=-1) @ v for q, k, v in parts])

@@ -31,7 +31,9 @@ def compiled(forward: Forward, model: str) -> Forward:
 
     def embed(images: torch.Tensor) -> torch.Tensor:
         n = len(images)
-        images = torch.cat([images, images]) if n == 1 else images  # of one alone another network would be made
+        if n == 1:  # of one alone another network would be made, and of a tensor of inference mode too
+            with torch.inference_mode(mode=False):
+                images = torch.cat([images, images])
         torch._dynamo.mark_dynamic(images, 0)
         try:
             return made(images)[:n]

@@ -117,4 +117,4 @@ def _copying(device: str) -> torch.cuda.Stream:
     """Return the queue of a GPU's copies, beside that of its kernels."""
     import torch
 
-    return torch.cuda.Stream(device)
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

@@ -182,8 +182,8 @@ class LocalExecutor:
             failure = _why(code, late, self.execution, _last_lines(worker))
             yield Outcome(worker.number, worker.task.key, failure=failure, seconds=seconds)
         failed = 0 if worker.ever_ready else worker.failed_starts + 1
-        if failed >= STARTS:
-            raise WorkerCannotStartError(_last_lines(worker))
+        if failed >= STARTS and not any(other.ever_ready for other in self._workers.values()):
+            raise WorkerCannotStartError(_last_lines(worker))  # where another works, memory may just be short
         self._start(worker.number, failed)
 
     def _until_next_limit(self, seconds: float) -> float:

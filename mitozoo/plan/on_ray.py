@@ -173,7 +173,7 @@ class RayExecutor:
             self.ray.kill(worker.actor)
         failed = 0 if worker.task is not None else worker.failed_starts + 1
         if failed >= STARTS and not any(number in self.free or other.task for number, other in self._workers.items()):
-            raise WorkerCannotStartError(why)  # no other is at work: its node may be lost again and again
+            raise WorkerCannotStartError(why)  # where another works, nodes may just be lost again and again
         self._start(number, failed)
         if worker.task is None:
             return []

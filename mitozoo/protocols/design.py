@@ -69,7 +69,10 @@ class Design:
 
     def margins(self, weights: Tensor) -> Tensor:
         """Return (H, n) the products of weights (H, d + 1) with all cells."""
-        return torch.cat([weights @ features.T for _, features in self.blocks()], dim=1)
+        reached = weights.new_empty(len(weights), len(self.labels))
+        for where, features in self.blocks():
+            reached[:, where] = weights @ features.T
+        return reached
 
     def summed(self, factors: Callable[[slice], Tensor]) -> Tensor:
         """Return (H, d + 1) the sums of all features, times the factors (H, m) that are told of a slice."""
@@ -84,10 +87,10 @@ class Design:
         """The curvature of equal weights that sum to 1."""
         return self.curvature(self.single[:, -1] / len(self.single))
 
-    def deviations_within(self, share: Tensor) -> Tensor:
-        """Return the standard deviations (H, d + 1) of features under weights (H, n); 1 where one is constant."""
-        mean = self.summed(lambda where: share[:, where])
-        square = _total(share[:, where] @ features.square() for where, features in self.blocks())
+    def deviations_within(self, share: Callable[[slice], Tensor]) -> Tensor:
+        """Return the standard deviations (H, d + 1) of features under weights (H, m) of a slice; 1 for constants."""
+        mean = self.summed(share)
+        square = _total(share(where) @ features.square() for where, features in self.blocks())
         variance = (square - mean.square()).clamp(min=0)
         doubtful = (variance < 1e-4 * square).any(0)  # the difference has lost digits
         if bool(doubtful.any()):
@@ -95,7 +98,7 @@ class Design:
                 torch.stack(
                     [
                         part @ (features[:, doubtful] - centre).square()
-                        for part, centre in zip(share[:, where], mean[:, doubtful], strict=True)
+                        for part, centre in zip(share(where), mean[:, doubtful], strict=True)
                     ]
                 )
                 for where, features in self.blocks()

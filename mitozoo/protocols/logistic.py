@@ -49,11 +49,11 @@ class PenaltyPath:
     def __init__(self, design: Design, members: Tensor, start: Tensor | None = None) -> None:
         """Take members (H, n) bool, each row with both classes, and the coordinates (H, d + 1) to start from."""
         self.design = design
-        self.share = members.to(torch.float64) / members.sum(1, keepdim=True)  # a cell's weight in the mean
-        self.scale = design.deviations_within(self.share)
+        self.members, self.counts = members, members.sum(1, keepdim=True)
+        self.scale = design.deviations_within(self._share)
         self.scale[:, -1] = 1.0
         self.typical = self.scale.square().mean(0).sqrt()
-        prevalence = self.share @ design.labels
+        prevalence = torch.stack([self._share(where) @ design.labels[where] for where in design.slices]).sum(0)
         self.weights = torch.zeros_like(self.scale)
         self.weights[:, -1] = prevalence.logit()
         if start is not None:
@@ -90,19 +90,24 @@ class PenaltyPath:
             moved = design.margins(step)
             length = self._line_search(active, gradient, step, margins, moved)[:, None]
             self.weights[active] += length * step
-            margins[active] += length * moved
+            for where in design.slices:
+                margins[:, where][active] += length * moved[:, where]
             if not bool((length > 0).any()) or enough(margins):
                 break  # nothing but rounding is left, or nobody asks for more
         weights = self.weights[:, :-1] / design.deviation
         bias = self.weights[:, -1] - weights @ design.mean
         return Heads(weights, bias, converged, margins, self.weights.clone())
 
+    def _share(self, where: slice) -> Tensor:
+        """Return (H, m) the weights of some cells in each head's mean."""
+        return self.members[:, where].to(torch.float64) / self.counts
+
     def _gradient(self, active: Tensor, margins: Tensor) -> Tensor:
         """Return (a, d + 1) of the active heads' objectives, where all heads have margins (H, n)."""
         labels = self.design.labels
 
         def residual(where: slice) -> Tensor:
-            return self.share[:, where][active] * (margins[:, where][active].sigmoid() - labels[where])
+            return self._share(where)[active] * (margins[:, where][active].sigmoid() - labels[where])
 
         return self.design.summed(residual) + self.ridge[active] * self.weights[active]
 
@@ -111,7 +116,7 @@ class PenaltyPath:
         parts = []
         for where in self.design.slices:
             chance = margins[:, where][active].sigmoid()
-            parts.append((self.share[:, where][active] * chance * (1 - chance)).float())
+            parts.append((self._share(where)[active] * chance * (1 - chance)).float())
         return torch.cat(parts, dim=1)
 
     def _newton_step(
@@ -147,7 +152,7 @@ class PenaltyPath:
         def loss(length: Tensor, where: slice) -> Tensor:
             reached = margins[:, where][active] + length[:, None] * moved[:, where]
             losses = softplus(reached, threshold=40) - labels[where] * reached  # from 40 on they are equal to rounding
-            return (self.share[:, where][active] * losses).sum(1)
+            return (self._share(where)[active] * losses).sum(1)
 
         def objective(length: Tensor) -> Tensor:
             losses = torch.stack([loss(length, where) for where in self.design.slices]).sum(0)

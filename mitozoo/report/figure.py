@@ -6,6 +6,8 @@ import csv
 import io
 from dataclasses import dataclass
 
+from mitozoo.results.spreadsheet import no_formula
+
 Value = str | int | float | None
 Rows = list[list[Value]]
 
@@ -40,8 +42,8 @@ class Figure:
         """Return all rows as CSV; a text that a spreadsheet would take for a formula is led by an apostrophe."""
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([_harmless(header) for header in self.headers])
-        writer.writerows([[_harmless(value) for value in row] for row in self.rows])
+        writer.writerow([no_formula(header) for header in self.headers])
+        writer.writerows([[no_formula(value) for value in row] for row in self.rows])
         return file.getvalue()
 
 
@@ -50,7 +52,3 @@ def text(value: Value) -> str:
     if value is None:
         return "-"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _harmless(value: Value) -> Value:
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -122,7 +122,7 @@ def _experts(
 
 def _beside(
     reference: Reference, own: Sequence[ScoredRow], model: Sequence[ScoredRow],
-    groups: npt.NDArray[np.str_], slides: npt.NDArray[np.str_],
+    groups: npt.NDArray[np.int64], slides: npt.NDArray[np.int64],
 ) -> dict[str, Any]:  # fmt: skip
     """Score an expert and the model on one reference, by the same draws of groups."""
     rows = [reference.of(row, f"{row.key[0]}-{row.row_id}") for row in (*own, *model)]

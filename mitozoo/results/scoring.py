@@ -69,7 +69,7 @@ class CellColumns:
 
         names = [name for name in table.columns if name.startswith(DOMAIN_PREFIX)]
         (groups, group_names), (slides, slide_names) = (
-            pd.factorize(table[name].astype("str"), sort=True) for name in ("group", "slide")
+            pd.factorize(table[name].astype("str"), sort=True, use_na_sentinel=False) for name in ("group", "slide")
         )
         return cls(
             labels=table["label"].to_numpy(dtype=np.int8),

@@ -124,9 +124,9 @@ def test_a_set_as_large_as_midogpp_takes_a_moment(make_cells):
         rng.integers(0, 7000, 26_286), rng.integers(0, 5000, 26_286), [f"{s:03}" for s in slides], slides % 2
     )
     folds = [(np.flatnonzero(slides % 5 != k), np.flatnonzero(slides % 5 == k)) for k in range(5)]
-    start = time.perf_counter()
+    start = time.process_time()
     audit = audit_split(cells, folds, side_px=224, pixel_hashes=[str(n) for n in range(26_286)])
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert audit["groups"] == 503
     require_no_leak(audit)
 

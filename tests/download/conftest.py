@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 from file_server import serving
+from served_dataset import get, spec
 
 from mitozoo.download.answers import new_client
 from mitozoo.download.patience import Patience
 from mitozoo.download.transfer import Downloader
+
+__all__ = ["get", "spec"]
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import torch
 from tiny_zoo import CELLS
 
 from mitozoo.data.cells import read_cells
-from mitozoo.data.patches import Geometry, plan_patches
+from mitozoo.data.geometry import Geometry
+from mitozoo.data.patches import plan_patches
 from mitozoo.embeddings import embedder, reading, shards
 from mitozoo.embeddings.embedder import UNDER_WAY
 from mitozoo.embeddings.extract import embed
@@ -78,9 +79,7 @@ def events(monkeypatch):
 def test_the_next_batches_are_under_way_and_the_bytes_are_those_of_a_plain_loop(plan, store, events, monkeypatch):
     monkeypatch.setattr(shards, "SHARD_CELLS", 60)  # three shards: the network does not stop between them
     done = []
-    found = embed(
-        plan, store, loaded, device="cpu", batch_size=BATCH, on_progress=lambda at, of: done.append((at, of))
-    )
+    found = embed(plan, store, loaded, device="cpu", batch_size=BATCH, on_progress=lambda at, of: done.append((at, of)))
     batches = len(batches_of(plan))
     assert UNDER_WAY == 2
     ahead = [("started", 0), ("started", 1)]

@@ -34,7 +34,7 @@ def inside(monkeypatch):
 
         monkeypatch.setattr(owner, name, noted)
 
-    note("extraction", Encoder, "embed")
+    note("extraction", Encoder, "launch")
     note("training", NetworkInTraining, "_view")
     return seen
 
@@ -84,12 +84,12 @@ def test_a_file_of_embeddings_tells(own_home, tmp_path, inside):
 
 
 def test_a_network_that_cannot_is_refused_in_a_sentence(own_home, tmp_path, monkeypatch):
-    def embed(self, patches, precision, device):
+    def launch(self, patches, precision, device):
         torch.zeros(3).put_(torch.tensor([0]), torch.ones(1))
         return real(self, patches, precision, device)
 
-    real = Encoder.embed
-    monkeypatch.setattr(Encoder, "embed", embed)
+    real = Encoder.launch
+    monkeypatch.setattr(Encoder, "launch", launch)
     assert mitozoo.evaluate("steady", "tiny", out=tmp_path, folds=1)
     with pytest.raises(ModelError, match="model 'steady' needs the operation put_, which has no deterministic form"):
         mitozoo.evaluate("steady", "tiny", out=tmp_path, folds=1, deterministic=True)

@@ -75,7 +75,7 @@ class Running:
     """The real command at work on many rows."""
 
     def __init__(self, site: Path, out: Path) -> None:
-        self.arguments = ("eval", "-m", "steady", "-d", "tiny", "--fractions", "0.5", "--seeds", "15", "--out", out)
+        self.arguments = ("eval", "-m", "steady", "-d", "tiny", "--fractions", "0.5", "--seeds", "8", "--out", out)
         self.site, self.out = site, out
         self.process = self.start()
 
@@ -102,13 +102,13 @@ def test_interrupted_and_killed_commands_resume(zoo, zoo_site, own_home, tmp_pat
     assert (code, stdout, stderr.split()) == (130, "", ["Interrupted."])
     [folder] = out.iterdir()
     kept = {name: content for name, content in contents(folder).items() if name.startswith("rows/fold")}
-    assert 3 <= len(kept) < 60
+    assert 3 <= len(kept) < 40
     assert not (folder / "result.json").exists()
 
     running.process = running.start()
     code, stdout, stderr = running.end(signal.SIGKILL, rows=len(kept) + 2)
     assert (code, stdout, stderr) == (-signal.SIGKILL, "", "")
-    asked = {"fractions": (0.5,), "seeds": 15}
+    asked = {"fractions": (0.5,), "seeds": 8}
     assert mitozoo.evaluate("steady", "tiny", **asked, out=out).folder == folder
     assert kept.items() <= contents(folder).items()
     undisturbed = mitozoo.evaluate("steady", "tiny", **asked, out=tmp_path / "undisturbed").folder

@@ -270,4 +270,4 @@ def test_it_cannot_be_compiled_from_here(isolated_zoo):
     with pytest.raises(
         ModelError, match="model 'painter' runs in an environment of its own, where it cannot be compiled"
     ):
-        bench(Request(model="painter", dataset="tiny"), progress=Progress(), compiled=True)
+        bench(Request(model="painter", dataset="tiny", compiled=True), progress=Progress())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -94,42 +93,3 @@ def test_two_plans_at_once_do_each_piece_once(new_plan, undisturbed):
     done = plan.events("done")
     computed = {kind: sum(line["computed"] for line in done if line["kind"] == kind) for kind in ("embed", "fit")}
     assert computed == {"embed": 168, "fit": 24}  # cells, and rows of both runs
-
-
-#: Everything is imported once; eight children, forked from the same state, evaluate the same at the same time.
-EIGHT = """
-import json, os, sys
-import mitozoo, torch
-import mitozoo.models.encoder, mitozoo.protocols.logistic, sklearn.model_selection, openslide
-from mitozoo.plugins.registry import load_registry
-load_registry().models
-torch.set_num_threads(1)
-children = []
-for _ in range(8):
-    child = os.fork()
-    if child == 0:
-        result = mitozoo.evaluate(**json.loads(sys.argv[1]))
-        os._exit(0 if result.mean() > 0.5 else 1)
-    children.append(child)
-print([os.waitpid(child, 0)[1] for child in children])
-"""
-
-
-def test_eight_processes_on_one_cold_cache_do_the_work_once(new_plan, undisturbed):
-    whole, _ = undisturbed
-    plan = new_plan("eight", models=whole.models, further=whole.further)
-    asked = {
-        "model": "steady", "dataset": "tiny", "data": str(plan.data), "folds": 2, "seeds": 3, "fractions": [0.5, 1],
-        "device": "cpu", "out": str(plan.runs),
-    }  # fmt: skip
-    loads = plan.folder / "loads.txt"
-    done = subprocess.run(
-        [sys.executable, "-c", EIGHT, json.dumps(asked)], env=plan.environment | {"TINY_LOADS": str(loads)},
-        capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
-    assert done.stdout.strip() == str([0] * 8), done.stderr
-    assert loads.read_text().split() == ["steady"]
-    assert plan.results().items() <= whole.results().items()
-    assert plan.shards() == whole.shards()
-    [compute] = plan.runs.glob("*/compute.json")
-    assert [call["embedded_cells"] for call in json.loads(compute.read_text())["calls"]] == [168]

@@ -90,3 +90,10 @@ def test_what_cannot_be_meant_is_one_sentence(tmp_path, text, said):
     with pytest.raises(MitozooError) as caught:
         read_plan(written(tmp_path, text))
     assert said in caught.value.message
+
+
+def test_folders_of_further_datasets_start_from_the_files_folder_too(tmp_path):
+    plan = read_plan(written(tmp_path, GRID + 'test_on = ["ccmct"]\ntest_data = { ccmct = "slides" }'))
+    [asked] = plan.runs
+    assert asked.request.test_data == {"ccmct": tmp_path / "slides"}
+    assert Asked.of(asked.to_json()) == asked

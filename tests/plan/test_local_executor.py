@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 from tiny_plans import gone
+
+if TYPE_CHECKING:
+    from tiny_plans import TinyPlan
 
 
 def test_a_plan_gives_the_bytes_of_single_evaluations_and_does_each_piece_once(new_plan, tmp_path):
@@ -28,45 +33,49 @@ def test_a_plan_gives_the_bytes_of_single_evaluations_and_does_each_piece_once(n
     assert again["tasks"]["embed"] == {}
 
 
-def test_dry_run_tells_what_is_there_and_writes_no_run(new_plan):
-    plan = new_plan(models=("steady",), protocols=("knn",))
+def test_dry_run_tells_what_is_there_and_writes_no_run(new_plan, undisturbed):
+    whole, _ = undisturbed
+    plan = new_plan(models=whole.models, further=whole.further)
     told = plan.run("--dry-run")
     found = told["estimate"]
     assert found["tasks"]["embed"] == {"all": 7, "cached": 0, "to do": 7}
-    assert found["tasks"]["fit"]["to do"] == 4
+    assert found["tasks"]["fit"]["to do"] == 12
     assert found["cells"] == 168
     assert found["disk_bytes"] >= 168 * (16 * 4 + 32)
     assert found["gpu_hours"] == 0
     assert [text.partition(":")[0] for text in found["unknown"]] == ["embed", "fit"]
     assert not plan.results()
     assert not plan.shards()
-    plan.run()
+    shutil.copytree(whole.runs, plan.runs, dirs_exist_ok=True)
+    shutil.copytree(whole.folder / "home", plan.folder / "home", dirs_exist_ok=True)
     # a damaged shard is seen, and nothing else is to do but what needs it
     [first, *_] = sorted((plan.folder / "home" / "embeddings").rglob("*.safetensors"))
     first.unlink()
-    [result] = plan.runs.glob("*/result.json")
+    [result] = plan.runs.glob("*-knn-*/result.json")
     result.unlink()
     told = plan.run("--dry-run")["estimate"]
     assert told["tasks"]["embed"] == {"all": 7, "cached": 6, "to do": 1}
     assert told["tasks"]["fit"]["all"] == 0
     assert told["unknown"] == []  # the run has measured its rates
     assert told["hours"] > 0
-    ask = [sys.executable, "-m", "mitozoo", "plan", "status", str(plan.file), "--out", str(plan.runs)]
-    seen = subprocess.run(ask, env=plan.environment, capture_output=True, text=True, check=True).stdout
-    assert seen.startswith("finished since")  # dry runs are not told of
-    assert "result   1    0       1" in seen
+    never, finished = status(plan), status(whole)
+    assert never.returncode == 2
+    assert "no plan was ever run" in never.stderr  # of dry runs nothing is told
+    assert finished.stdout.startswith("finished since")
+    assert "result   2    0       2" in finished.stdout
+
+
+def status(plan: TinyPlan, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mitozoo", "plan", "status", str(plan.file), "--out", str(plan.runs), *arguments]
+    return subprocess.run(command, env=plan.environment, capture_output=True, text=True, check=False)
 
 
 def test_status_from_another_process_and_ctrl_c(new_plan):
     plan = new_plan(models=("steady",), protocols=("knn",))
-    ask = [sys.executable, "-m", "mitozoo", "plan", "status", str(plan.file), "--out", str(plan.runs)]
-    never = subprocess.run(ask, env=plan.environment, capture_output=True, text=True, check=False)
-    assert never.returncode == 2
-    assert "no plan was ever run" in never.stderr
-    running = plan.start(TINY_SLEEP="0.3")
+    running = plan.start(TINY_SLEEP="60")
     while not any(line["kind"] == "embed" for line in plan.events("task")):
         assert running.poll() is None
-    seen = json.loads(subprocess.run([*ask, "--json"], env=plan.environment, capture_output=True, check=True).stdout)
+    seen = json.loads(status(plan, "--json").stdout)
     assert seen["state"] == "running"
     assert seen["counts"]["embed"]["all"] == 7
     assert "of tiny by steady" in seen["running"][0]["about"]
@@ -74,7 +83,7 @@ def test_status_from_another_process_and_ctrl_c(new_plan):
     stdout, stderr = running.communicate(timeout=120)
     assert (running.returncode, stdout, stderr.split()) == (130, "", ["Interrupted."])
     assert gone(plan.workers)
-    seen = subprocess.run(ask, env=plan.environment, capture_output=True, text=True, check=True).stdout
+    seen = status(plan).stdout
     assert seen.startswith("interrupted since")
     assert "result   1    0       0" in seen
 

@@ -206,9 +206,9 @@ def crowd(installed) -> Path:
 def test_a_thousand_models(crowd, registry_over):
     registry = registry_over(crowd)
     assert sum(model.plugin == "mitozoo-plugin-crowd" for model in registry.models) == 1000
-    began = time.perf_counter()
+    began = time.process_time()
     error = unknown(registry.model, "modle-0500")
-    assert time.perf_counter() - began < 0.3
+    assert time.process_time() - began < 0.3
     assert "'model-0500'" in error.hint
     done = run_mitozoo("models", sites=(crowd,))
     assert done.returncode == 0

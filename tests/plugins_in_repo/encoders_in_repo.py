@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from mitozoo.models.encoder import Encoder
 from mitozoo.models.loaders import build_network
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mitozoo.plugins.model_spec import ModelSpec
     from mitozoo.plugins.sources import Source
 
@@ -28,11 +31,34 @@ def specs_of(*families: str) -> dict[str, ModelSpec]:
     return {spec.name: spec for models in offered for spec in models()}
 
 
-@functools.cache
-def laid_out(source: Source) -> torch.nn.Module:
-    """Build on the meta device; two poolings of one network share it."""
-    with torch.device("meta"):
+#: What layers draw their first weights by.
+DRAWING = {name for name in dir(torch.nn.init) if name.endswith("_") and not name.startswith("_")} | {
+    "add_", "clamp_", "erfinv_", "fill_", "mul_", "zero_",
+}  # fmt: skip
+
+
+class Undrawn(TorchFunctionMode):
+    """Draw no weights on the meta device, which holds none: to go through the motions takes most of a build's time."""
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(function, "__name__", "") in DRAWING:
+            drawn = args[0] if args else kwargs["tensor"]
+            if drawn.is_meta:
+                return drawn
+        return function(*args, **kwargs)
+
+
+def lay_out(source: Source) -> torch.nn.Module:
+    """Build on the meta device."""
+    with torch.device("meta"), Undrawn():
         return build_network(source).eval()
+
+
+#: Two poolings of one network share it.
+laid_out = functools.cache(lay_out)
 
 
 def check_declared(spec: ModelSpec, network: torch.nn.Module) -> None:

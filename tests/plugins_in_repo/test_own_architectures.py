@@ -9,6 +9,7 @@ import types
 import numpy as np
 import pytest
 import torch
+from encoders_in_repo import lay_out
 from PIL import Image
 from torch.nn import functional
 
@@ -24,11 +25,6 @@ from mitozoo.models.encoder import Encoder
 from mitozoo.models.loaders import build_network
 from mitozoo.models.loaders.checkpoint_loader import mapped
 from mitozoo.models.loaders.state import load_strictly
-
-
-def laid_out(source) -> torch.nn.Module:
-    with torch.device("meta"):
-        return build_network(source).eval()
 
 
 def filled(module: torch.nn.Module) -> torch.nn.Module:
@@ -47,7 +43,7 @@ def loads(network: torch.nn.Module, state, source) -> None:
 
 
 def test_the_convolutional_stem_is_that_of_ctranspath():
-    stem = filled(laid_out(ctranspath.CTRANSPATH.load).patch_embed)
+    stem = filled(lay_out(ctranspath.CTRANSPATH.load).patch_embed)
     state, images = stem.state_dict(), torch.randn(2, 3, 224, 224)
 
     features = images
@@ -76,7 +72,7 @@ def published_swin(network: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("spec", [ctranspath.CTRANSPATH, ctranspath.CHIEF], ids=lambda spec: spec.name)
 def test_keys_of_the_old_swin_find_their_place(spec):
-    network = laid_out(spec.load)
+    network = lay_out(spec.load)
     state = published_swin(network)
     assert "layers.0.downsample.reduction.weight" in state
     assert "layers.3.downsample.reduction.weight" not in state
@@ -87,7 +83,7 @@ def test_keys_of_the_old_swin_find_their_place(spec):
 
 
 def test_conch_keeps_its_image_tower_alone():
-    network = laid_out(conch.CONCH.load)
+    network = lay_out(conch.CONCH.load)
     nothing = torch.empty(0, device="meta")
     others = ("text.cls_emb", "text_decoder.resblocks.0.ln_1.weight", "logit_scale", "visual.proj_contrast",
               "visual.attn_pool_caption.query", "visual.ln_caption.bias")  # fmt: skip
@@ -107,7 +103,7 @@ def attended(query, key, value, heads: int) -> torch.Tensor:
 
 
 def test_conchs_pooler_is_one_query_over_all_tokens():
-    pooler, tokens = filled(laid_out(conch.CONCH.load).attn_pool_contrast), torch.randn(2, 9, 768)
+    pooler, tokens = filled(lay_out(conch.CONCH.load).attn_pool_contrast), torch.randn(2, 9, 768)
     part = pooler.state_dict()
     context = functional.layer_norm(tokens, (768,), part["ln_k.weight"], part["ln_k.bias"])
     query = functional.layer_norm(part["query"], (512,), part["ln_q.weight"], part["ln_q.bias"])
@@ -122,7 +118,7 @@ def test_conchs_pooler_is_one_query_over_all_tokens():
 
 
 def test_conch_v1_5s_pooler_is_one_query_over_all_tokens():
-    pooler, tokens = filled(laid_out(conch.CONCH_V1_5.load).attn_pool_contrast), torch.randn(2, 9, 1024)
+    pooler, tokens = filled(lay_out(conch.CONCH_V1_5.load).attn_pool_contrast), torch.randn(2, 9, 1024)
     part = pooler.state_dict()
     context = functional.layer_norm(tokens, (1024,), part["ln_k.weight"], part["ln_k.bias"])
     query = functional.layer_norm(part["query"], (768,), part["ln_q.weight"], part["ln_q.bias"])
@@ -153,8 +149,8 @@ def stretch(own: int, wanted: int) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("trunk", "wanted"),
     [
-        (lambda: laid_out(hipt.HIPT_VIT256.load), 16),
-        (lambda: laid_out(conch.CONCH_V1_5.load).trunk, 28),
+        (lambda: lay_out(hipt.HIPT_VIT256.load), 16),
+        (lambda: lay_out(conch.CONCH_V1_5.load).trunk, 28),
     ],
     ids=["hipt-vit256", "conch-v1-5"],
 )
@@ -172,7 +168,7 @@ def test_positions_are_stretched_as_in_dino(trunk, wanted):
 
 
 def test_hipts_teacher_is_taken_out_of_its_wrappers():
-    network = laid_out(hipt.HIPT_VIT256.load)
+    network = lay_out(hipt.HIPT_VIT256.load)
     state = {f"module.backbone.{key}": value for key, value in network.state_dict().items()}
     loads(network, state | {"module.head.mlp.0.weight": torch.empty(0)}, hipt.HIPT_VIT256.load)
     assert network.pos_embed.shape == (1, 197, 384)  # what the file holds: trained at 224 px
@@ -181,7 +177,7 @@ def test_hipts_teacher_is_taken_out_of_its_wrappers():
 def test_keep_is_projected_to_length_one_and_leaves_timm_as_it_was():
     from timm.layers import LayerScale
 
-    network = laid_out(keep.KEEP.load)
+    network = lay_out(keep.KEEP.load)
     names = {key: key.replace("gamma", "weight") for key in network.state_dict()}
     state = {names[key]: value for key, value in network.state_dict().items()}
     assert "visual.blocks.0.ls1.weight" in state

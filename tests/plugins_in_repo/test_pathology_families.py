@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from encoders_in_repo import check_declared, laid_out, linear_layers, specs_of
+from encoders_in_repo import Undrawn, check_declared, laid_out, linear_layers, specs_of
 
 from mitozoo import TransformersHub
 from mitozoo.models.loaders.transformers_output import OneOutput
@@ -55,7 +55,7 @@ def test_so_is_that_which_transformers_builds(name):
     transformers = pytest.importorskip("transformers")
     source = SPECS[name].load
     model_class = getattr(transformers, source.model_class.removeprefix("transformers:"))
-    with torch.device("meta"):
+    with torch.device("meta"), Undrawn():
         model = model_class(model_class.config_class(**CONFIGURATIONS[name]), **source.kwargs)
     check_with_tokens(name, OneOutput(model, source.output).eval())
 

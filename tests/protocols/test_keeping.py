@@ -89,7 +89,7 @@ def test_whoever_is_interrupted_leaves_what_was_being_written_whole(slow):
 
 def test_a_disk_that_cannot_be_written_ends_the_training_with_a_sentence(tmp_path):
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(StorageError, match="cannot write in .*file: File exists"):
+    with pytest.raises(StorageError, match=r"cannot write in .*file: File exists"):
         fit(tmp_path / "file" / "c.pt", on_progress=lambda done, total: pytest.fail("nothing is kept"))
 
 

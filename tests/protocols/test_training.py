@@ -13,6 +13,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 from sklearn.metrics import roc_auc_score
 from tiny_training import PREPROCESSING, SIZE, SPEC, Stopped, TinyNetwork, cells, fit, load, protocol, same, stop_after
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mitozoo.data.splits import draw, inner_folds
 from mitozoo.errors import ModelError
@@ -420,3 +421,46 @@ def test_labels_of_test_cells_change_nothing(tmp_path, monkeypatch):
     labels[44:] = labels[44:][::-1]
     monkeypatch.setattr("tiny_training.cells", lambda: (patches, labels, groups))
     same(fit(tmp_path / "c.pt"), undisturbed)
+
+
+# Speed
+
+
+def test_between_steps_the_device_is_asked_for_no_number(tmp_path):
+    """On a GPU each such question waits for all that it was given; the mean loss at an epoch's end is the only one."""
+    asked = []
+
+    class Noted(TorchDispatchMode):
+        def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+            if operation is torch.ops.aten._local_scalar_dense.default:
+                asked.append(args)
+            return operation(*args, **kwargs or {})
+
+    made = a_training(batch_size=4)
+    made._start(1e-3)
+    made.optimiser = torch.optim.SGD(made.network.parameters(), lr=1e-3)  # AdamW's counts steps on a CPU by itself
+    with Noted():
+        made._train_epoch(0, 1e-3)
+    assert made.steps == 13
+    assert len(asked) == 1
+
+
+def test_an_epoch_is_read_ahead_into_validation_and_on_into_the_next(tmp_path):
+    read = []
+
+    class Patches:
+        def __getitem__(self, rows):
+            read.append(tuple(rows))
+            return cells()[0][rows]
+
+    given, labels = {"seed": 0, "device": "cpu", "precision": "fp32"}, cells()[1]
+    made = Training(protocol(), load, Patches(), labels, np.arange(52), np.arange(52, 60), **given)
+    made.run(tmp_path / "c.pt", lambda done, total: None)
+    validation = tuple(range(52, 60))
+    assert read.count(validation) == 4  # one batch an epoch
+    trained = [rows for rows in read if rows != validation]
+    steps = [tuple(rows) for epoch in range(4) for rows in made._draw(epoch).batches]
+    assert trained[: len(steps)] == steps  # each once and in its order, whatever was read ahead
+    assert trained[len(steps) :] == [tuple(rows) for rows in made._draw(4).batches[: len(trained) - len(steps)]]
+    ahead = read.index(validation)
+    assert read[ahead + 1] == steps[6]  # the second epoch's first batch

@@ -43,3 +43,9 @@ def test_groups_and_slides_are_numbered_in_the_order_of_their_names():
     assert columns.group_names == ["b", "z"]
     assert columns.slide_names == ["1", "10", "2"]
     assert columns.domains["lab"].tolist() == ["x", "y", "x"]
+
+
+def test_a_stranger_s_table_without_a_group_has_one_more_group():
+    table = pd.DataFrame({"label": [1, 0, 1], "group": ["z", None, "b"], "slide": ["1", "2", "3"]})
+    columns = CellColumns.of(table.assign(negative_kind=""), Conditions())
+    assert sorted(columns.groups.tolist()) == [0, 1, 2]

@@ -31,7 +31,7 @@ def read(layout: CellTable, path: Path) -> RawCells:
         if not any(name for _, name in template_parts(template)):
             raise DataError(f"CellTable.{field} '{template}' names no column; write '{{{template}}}'")
 
-    def fill(template: str, filled_from: Columns = columns) -> list[str]:
+    def fill(template: str, filled_from: Columns = columns) -> Sequence[str]:
         return fill_template(template, filled_from, len(numbers), source=str(path))
 
     table = pd.DataFrame(
@@ -44,7 +44,7 @@ def read(layout: CellTable, path: Path) -> RawCells:
             "y": find_column(layout.y, columns, source=str(path)) if layout.y else None,
             "raw_label": fill(layout.label),
         },
-        index=numbers,
+        index=pd.Index(numbers),
     )
     votes = [find_column(name, columns, source=str(path)) for name in layout.votes]
     each = [list(person) for person in zip(*votes, strict=True)] if votes else [[]] * len(numbers)

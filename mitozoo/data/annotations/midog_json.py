@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from mitozoo.data.annotations import json_file
-from mitozoo.data.annotations.raw import RawCells, require_class_names
+from mitozoo.data.annotations.raw import RawCells, require_class_names, shorten
 from mitozoo.errors import DataError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _document(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 def _id(value: object, path: Path, what: str) -> str:
     if type(value) not in NAMES:
-        raise DataError(f"{path}, {what}: its id is {_shorten(value)}, and an id is a whole number or text")
+        raise DataError(f"{path}, {what}: its id is {shorten(value)}, and an id is a whole number or text")
     return str(value)
 
 
@@ -101,7 +101,7 @@ def _known(entry: dict[str, Any], field: str, known: dict[str, Any], path: Path,
     value = entry.get(field)
     key = str(value)
     if key not in known or type(value) not in NAMES:
-        raise DataError(f"{path}, annotation {uid}: its {field} is {_shorten(value)}, which the file does not list")
+        raise DataError(f"{path}, annotation {uid}: its {field} is {shorten(value)}, which the file does not list")
     return key
 
 
@@ -130,9 +130,7 @@ def _px(value: object) -> float:
 def _votes(entry: dict[str, Any], path: Path, uid: str) -> list[str]:
     votes = entry.get("labels", [])
     if not isinstance(votes, list) or not NAMES.issuperset(map(type, votes)):
-        raise DataError(
-            f"{path}, annotation {uid}: its labels are {_shorten(votes)}, and votes are a list of class ids"
-        )
+        raise DataError(f"{path}, annotation {uid}: its labels are {shorten(votes)}, and votes are a list of class ids")
     return [str(vote) for vote in votes]
 
 
@@ -146,7 +144,7 @@ def _boxes(annotations: list[dict[str, Any]], ids: list[str], path: Path) -> Flo
             or not NUMBERS.issuperset(map(type, box))
             or max(map(abs, box)) > FAR
         ):
-            raise DataError(f"{path}, annotation {uid}: its bbox is {_shorten(box)}, and a box is four numbers")
+            raise DataError(f"{path}, annotation {uid}: its bbox is {shorten(box)}, and a box is four numbers")
     return np.array([entry["bbox"] for entry in annotations], dtype=np.float64)
 
 
@@ -194,8 +192,3 @@ def _objection(corner: Floats, size: Floats, frames: Floats) -> str:
     if outside.mean() > FEW:
         return f"{outside.sum():,} of {len(outside):,} lie outside their image"
     return ""
-
-
-def _shorten(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."

@@ -71,6 +71,12 @@ def require_class_names(wanted: Mapping[str, str], found: Mapping[str, str], sou
             )
 
 
+def shorten(value: object) -> str:
+    """Return a value as a message quotes it: its first 40 characters."""
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
+
+
 def text_column(values: pd.Series) -> list[str]:
     """Return a column as text; what is missing as ''."""
     return ["" if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
