@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING
 
+import pytest
 from bucket_server import bucket, s3_line
 from isolated_zoo import isolated_zoo_site, variables
 from tiny_plans import TinyPlan, gone, kill
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["bucket", "isolated_zoo_site", "s3_line"]
+
+pytestmark = pytest.mark.slow
 
 NETWORK = """
 import timm, torch

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from tiny_plans import gone
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="NOT TESTED: processes are found in /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="NOT TESTED: processes are found in /proc"),
+]
 FEW = '[[grid]]\nmodels = ["steady"]\ndatasets = ["tiny-few"]'
 
 

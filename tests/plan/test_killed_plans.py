@@ -11,7 +11,10 @@ import pytest
 from tiny_plans import gone, kill, moments
 
 KILLS = int(os.environ.get("MITOZOO_KILLS", "10"))  # `make faults`: 100
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="NOT TESTED: processes are found in /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="NOT TESTED: processes are found in /proc"),
+]
 
 
 def test_killed_drivers_and_workers_lose_nothing(new_plan, undisturbed):

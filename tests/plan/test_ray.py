@@ -12,7 +12,10 @@ import pytest
 from tiny_plans import gone, kill, moments
 
 KILLS = int(os.environ.get("MITOZOO_KILLS", "1"))  # `make faults`: 100
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="NOT TESTED: sockets are found in /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="NOT TESTED: sockets are found in /proc"),
+]
 pytest.importorskip("ray", reason="NOT TESTED: Ray is not installed")
 
 #: Two nodes on loopback: the head, and one that is killed and replaced at each line.
