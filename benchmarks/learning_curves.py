@@ -34,9 +34,10 @@ from mitozoo.models.devices import pick_device
 from mitozoo.models.matrix_peak import wait_for
 from mitozoo.plugins.registry import load_registry
 from mitozoo.protocols.presets import find_protocol
+from mitozoo.results.cell_columns import CellColumns
 from mitozoo.results.conditions import Conditions
 from mitozoo.results.row import Axes, ResultRow
-from mitozoo.results.scoring import CellColumns, labelled_rows
+from mitozoo.results.scoring import labelled_rows
 
 FRACTIONS = (1.0, 0.5, 0.25, 0.1, 0.05, 0.02, 0.01)
 GOAL_SECONDS = 20

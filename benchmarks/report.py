@@ -20,11 +20,12 @@ from recording import arguments, keep, say
 from mitozoo.data.folds import make_folds
 from mitozoo.data.splits import held_out_parts
 from mitozoo.report.report import write_report
+from mitozoo.results.cell_columns import CellColumns
 from mitozoo.results.conditions import Conditions
 from mitozoo.results.pathologists import pathologists_parts
 from mitozoo.results.row import DONE, Axes, ResultRow
 from mitozoo.results.run_folder import RESULT, SCHEMA, dump, run_id
-from mitozoo.results.scoring import CellColumns, labelled_rows, score
+from mitozoo.results.scoring import labelled_rows, score
 from mitozoo.results.tables import CELLS, PREDICTIONS, SPLITS, cell_table, prediction_table, split_table, write_table
 from mitozoo.storage import content_ids
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mitozoo.engine.evaluate import evaluate
     from mitozoo.errors import DataError, MitozooError
+    from mitozoo.plugins.crosswalk import Crosswalk
     from mitozoo.plugins.dataset_spec import DatasetSpec
     from mitozoo.plugins.formats import (
         CellTable,
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
         SlideTable,
     )
     from mitozoo.plugins.hooks import hookimpl
-    from mitozoo.plugins.lineage import Crosswalk
     from mitozoo.plugins.model_spec import ModelSpec
     from mitozoo.plugins.preprocessing import Preprocessing
     from mitozoo.plugins.remote_files import RemoteFile, RemoteFolder
@@ -70,7 +70,7 @@ _HOMES = {
     "TrackedRun": "mitozoo.plugins.trackers",
     "Tracker": "mitozoo.plugins.trackers",
     "TrackerSpec": "mitozoo.plugins.trackers",
-    "Crosswalk": "mitozoo.plugins.lineage",
+    "Crosswalk": "mitozoo.plugins.crosswalk",
     "DataError": "mitozoo.errors",
     "DatasetSpec": "mitozoo.plugins.dataset_spec",
     "MitozooError": "mitozoo.errors",

@@ -30,10 +30,11 @@ def bench(*, against: Path | None, as_json: bool, **asked: Any) -> None:
 
     The whole extraction overlaps its stages; each stage is also clocked by itself. Nothing is kept.
     """
+    from mitozoo.engine.find_dataset import require_known_names
     from mitozoo.engine.request import Request
 
     request = Request(**asked)
-    request.require_known_names()  # before anything that takes long to import
+    require_known_names(request)  # before anything that takes long to import
 
     from mitozoo.cli.progress import Bars
     from mitozoo.engine.bench import bench as measure

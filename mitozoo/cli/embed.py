@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 @log_options
 def embed(*, model: str, dataset: str, output: Path, **asked: Any) -> None:
     """Write an encoder's embeddings of a dataset to a file."""
+    from mitozoo.engine.find_dataset import require_known_names
     from mitozoo.engine.request import Request
 
-    Request(model=model, dataset=dataset).require_known_names()  # before anything that takes long to import
+    require_known_names(Request(model=model, dataset=dataset))  # before anything that takes long to import
 
     from mitozoo.cli.progress import Bars
     from mitozoo.engine.embed import embed_dataset

@@ -80,6 +80,7 @@ def evaluate(
     The result is kept in a run folder; the same command again computes only what is missing. Of several runs one that
     fails does not keep the others from being computed; then the exit code is 3.
     """
+    from mitozoo.engine.find_dataset import require_known_names
     from mitozoo.engine.request import Request
 
     changed = dict(map(pair_of, settings)) | ({"fraction_of": fraction_of} if fraction_of else {})
@@ -90,7 +91,7 @@ def evaluate(
         raise MitozooError("--weights are one model's, and --model names several", hint="Evaluate them one by one.")
     for run_asked in runs:
         for model in models or (None,):
-            Request(model=model, **run_asked).require_known_names()  # before anything that takes long to import
+            require_known_names(Request(model=model, **run_asked))  # before anything that takes long to import
 
     from mitozoo.cli.events import leave_with_failures
     from mitozoo.cli.progress import Bars

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mitozoo.data.cells import Cells
+    from mitozoo.plugins.crosswalk import Crosswalk
     from mitozoo.plugins.dataset_spec import DatasetSpec
-    from mitozoo.plugins.lineage import Crosswalk
 
 Pair = tuple[str, str]
 

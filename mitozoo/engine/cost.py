@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import platform
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from mitozoo import storage
-from mitozoo.errors import StorageError
+from mitozoo.engine.known_costs import known_cost
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mitozoo.engine.fits import Fitter
     from mitozoo.engine.progress import Progress
     from mitozoo.engine.request import Request
-    from mitozoo.models.encoder import Encoder
 
 ENVIRONMENT = ("mitozoo", "torch", "timm", "numpy", "scipy", "scikit-learn", "pandas", "pillow", "openslide-python")
-COUNTER = "torch.utils.flop_counter, for one patch; a multiply-add is two operations"
 #: Stages that never leave the processor, whatever the device is.
 ON_PROCESSOR = ("cells", "patches", "metrics and intervals")
 
@@ -56,30 +49,6 @@ def compute_record(request: Request, fingerprint: str, fitter: Fitter, progress:
         "seeds": request.seeds,
         "fractions": list(request.fractions),
     }
-
-
-def remember_cost(fingerprint: str, encoder: Encoder) -> None:
-    """Keep what a loaded network costs, for every later call that finds all embeddings cached and loads none."""
-    cost = {
-        "parameters": encoder.parameter_count(),
-        "gflops": None if encoder.flops is None else encoder.flops / 1e9,
-        "counted_by": COUNTER,
-    }
-    with contextlib.suppress(StorageError), storage.write_whole(_path(fingerprint)) as unfinished:  # only a memo
-        unfinished.write_text(json.dumps(cost), encoding="utf-8")
-
-
-def known_cost(fingerprint: str) -> dict[str, Any]:
-    """Return 'parameters', 'gflops' a patch and 'counted_by'; empty where the network was never loaded here."""
-    try:
-        found = json.loads(_path(fingerprint).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _path(fingerprint: str) -> Path:
-    return storage.home() / "costs" / f"{fingerprint}.json"
 
 
 def environment() -> dict[str, str]:

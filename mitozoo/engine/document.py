@@ -23,30 +23,35 @@ if TYPE_CHECKING:
 
     from mitozoo.data.audit import PixelHashes
     from mitozoo.data.patches import PatchPlan
-    from mitozoo.engine.evaluate import Evaluation
     from mitozoo.engine.question import Question
     from mitozoo.results.row import ResultRow
+    from mitozoo.results.run_folder import RunFolder
 
 SEVERITY = ("declared none", "unknown", "images or cohort seen", "labels seen")  # of contamination, the worst last
 
 
-def write_document(run: Evaluation, pixels: PixelHashes | None, controls: Mapping[str, Path | str]) -> dict[str, Any]:
+def write_document(
+    asked: Question, identity: dict[str, Any], folder: RunFolder, pixels: PixelHashes | None,
+    controls: Mapping[str, Path | str],
+) -> dict[str, Any]:  # fmt: skip
     """Write the tables of a run over all rows that are there, and return its document.
 
     Args:
-        run: whose rows are fitted.
+        asked: the question that the run answers.
+        identity: everything that could change a number of it.
+        folder: where its rows lie.
         pixels: a digest of each cell's pixels, where they were read.
         controls: the run of each control that sees the image, or why there is none.
     """
-    folder, rows, ids = run.folder, run.folder.rows(), run.cells.table["cell_id"]
-    write_table(cell_table(run.cells.table), folder.path / CELLS)
+    rows, ids = folder.rows(), asked.cells.table["cell_id"]
+    write_table(cell_table(asked.cells.table), folder.path / CELLS)
     write_table(split_table(ids, rows), folder.path / SPLITS)
     write_table(prediction_table(ids, rows), folder.path / PREDICTIONS)
     files = [folder.path / name for name in (CELLS, SPLITS, PREDICTIONS)] + folder.row_files()
     names = [path.relative_to(folder.path).as_posix() for path in files]
-    document = _document(run, run.identity, rows, controls)
+    document = _document(asked, identity, rows, controls)
     return document | {
-        "audit": run.seen.audit(run.folds, pixels), "files": dict(zip(names, content_ids(files), strict=True)),
+        "audit": asked.seen.audit(asked.folds, pixels), "files": dict(zip(names, content_ids(files), strict=True)),
     }  # fmt: skip
 
 

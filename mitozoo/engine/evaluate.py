@@ -106,7 +106,7 @@ class Evaluation(Question):
 
     def finish(self) -> Result:
         """Return the run that `look` found, else compute what is missing; whoever listens hears of it either way."""
-        with self.progress.run(RunFacts(self)) as ended:
+        with self.progress.run(RunFacts(self, self.identity, self.folder, self.found)) as ended:
             result = self.found or self._compute()
             if self.shared is not None:  # a stored run too: its upload may have been cut short
                 with self.folder.locked():
@@ -149,7 +149,7 @@ class Evaluation(Question):
             with self.progress.stage("metrics and intervals", "rows"):
                 from mitozoo.engine.document import write_document
 
-                document = redacted(write_document(self, pixels, controls))
+                document = redacted(write_document(self, self.identity, folder, pixels, controls))
             computed = compute_record(self.request, self.identity["model"], fitter, self.progress)
             folder.append_compute(redacted(computed))
             folder.write_json(RESULT, document)
@@ -160,11 +160,11 @@ class Evaluation(Question):
         room = bytes_of_rows(len(missing), len(self.cells), self.subject, self.protocol)
         require_room(self.folder.path, room, "the run folder")
         fitter, _ = self.prepare()
-        fit_rows(self, missing, fitter)
+        fit_rows(self, missing, fitter, self.folder, self.progress)
 
     @functools.cached_property
     def _prepared(self) -> tuple[Fitter, PixelHashes | None]:
-        fitter = fitter_of(self)
+        fitter = fitter_of(self, self.folder, self.progress)
         return fitter, fitter.prepare()
 
     def _image_controls(self) -> dict[str, Path | str]:

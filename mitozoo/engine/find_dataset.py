@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ from mitozoo.plugins.names import Registered
 from mitozoo.plugins.registry import load_registry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mitozoo.engine.request import Request
     from mitozoo.plugins.dataset_spec import DatasetSpec
 
@@ -77,3 +80,19 @@ def names_a_table(name: str) -> bool:
 def data_folder(name: str, data: Path | None) -> Path | None:
     """Return the folder of a dataset's files where it is known: `data`, else the one that a table lies in."""
     return data if data is not None or not names_a_table(name) else Path(name).absolute().parent
+
+
+def require_known_names(request: Request) -> None:
+    """Raise `UnknownNameError` for a model or dataset that no plugin offers; imports nothing heavy."""
+    from mitozoo.models.on_the_spot import is_on_the_spot
+
+    if request.model is not None and not is_on_the_spot(request.model):
+        load_registry().model(request.model)
+    for dataset in (request.dataset, *request.test_on):
+        find_dataset(dataset)
+
+
+def fingerprint_of(datasets: Sequence[Registered[DatasetSpec]]) -> str:
+    """Return 64 hex digits of a dataset's record, or of all of them."""
+    prints = [dataset.spec.fingerprint() for dataset in datasets]
+    return prints[0] if len(prints) == 1 else hashlib.sha256(" ".join(prints).encode()).hexdigest()

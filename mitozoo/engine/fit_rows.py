@@ -8,56 +8,58 @@ from mitozoo.data.splits import NotEnoughLabels
 from mitozoo.engine.fits import Fit
 from mitozoo.engine.log import tell
 from mitozoo.engine.subject import RegisteredModel
-from mitozoo.protocols.fine_tune import NetworkTraining
+from mitozoo.protocols.network_training import NetworkTraining
 from mitozoo.results.row import SKIPPED, Axes, ResultRow
 from mitozoo.results.scoring import labelled_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mitozoo.engine.evaluate import Evaluation
     from mitozoo.engine.fits import Fitter
+    from mitozoo.engine.progress import Progress
+    from mitozoo.engine.question import Question
+    from mitozoo.results.run_folder import RunFolder
 
 
-def fitter_of(run: Evaluation) -> Fitter:
+def fitter_of(asked: Question, folder: RunFolder, progress: Progress) -> Fitter:
     """Return who makes the rows of a run: by training its network, or on frozen embeddings."""
-    deterministic = run.request.deterministic
-    if isinstance(run.protocol, NetworkTraining):
+    deterministic = asked.request.deterministic
+    if isinstance(asked.protocol, NetworkTraining):
         from mitozoo.engine.network_fits import TrainingFitter
 
-        assert isinstance(run.subject, RegisteredModel)
-        assert run.plan is not None
-        assert run.precision is not None
+        assert isinstance(asked.subject, RegisteredModel)
+        assert asked.plan is not None
+        assert asked.precision is not None
         return TrainingFitter(
-            run.protocol, run.subject, run.plan, run.perturbed(), run.conditions, run.device, run.precision, run.folder,
-            run.progress, deterministic=deterministic,
+            asked.protocol, asked.subject, asked.plan, asked.perturbed(), asked.conditions, asked.device,
+            asked.precision, folder, progress, deterministic=deterministic,
         )  # fmt: skip
     from mitozoo.engine.head_fits import FrozenFitter
 
     return FrozenFitter(
-        run.protocol, run.subject, run.cells, run.plan, run.perturbed(), run.conditions, run.device, run.precision,
-        run.request.batch_size, run.progress, deterministic=deterministic,
+        asked.protocol, asked.subject, asked.cells, asked.plan, asked.perturbed(), asked.conditions, asked.device,
+        asked.precision, asked.request.batch_size, progress, deterministic=deterministic,
     )  # fmt: skip
 
 
-def fit_rows(run: Evaluation, missing: Sequence[Axes], fitter: Fitter) -> None:
-    """Make rows and append each to the run as soon as it is there."""
+def fit_rows(asked: Question, missing: Sequence[Axes], fitter: Fitter, folder: RunFolder, progress: Progress) -> None:
+    """Make rows and append each to the run's folder as soon as it is there."""
     by_fit: dict[Axes, list[Axes]] = {}
     for axes in missing:
         by_fit.setdefault(axes.fit, []).append(axes)
     fits = []
     for fit, rows in by_fit.items():
-        fold = run.folds[fit.fold]
+        fold = asked.folds[fit.fold]
         try:
-            train = labelled_rows(run.columns, fold.train, fit, run.protocol.fraction_of)
+            train = labelled_rows(asked.columns, fold.train, fit, asked.protocol.fraction_of)
         except NotEnoughLabels as reason:
             for axes in rows:
-                run.folder.write_row(ResultRow(axes, SKIPPED, str(reason)))
+                folder.write_row(ResultRow(axes, SKIPPED, str(reason)))
                 tell("row", f"{axes.row_id} skipped: {reason}", row=axes.row_id, status=SKIPPED)
         else:
             fits.append(Fit(rows, train, fold.test))
-    with run.progress.stage(fitter.stage, fitter.unit) as advance:
+    with progress.stage(fitter.stage, fitter.unit) as advance:
         for made in fitter.fit(fits, advance):
             for row in made:
-                run.folder.write_row(row)
+                folder.write_row(row)
                 tell("row", f"{row.axes.row_id} done", row=row.axes.row_id, status=row.status)

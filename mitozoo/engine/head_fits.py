@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mitozoo.engine.copies import Copies
 from mitozoo.engine.embed import embed_with
-from mitozoo.engine.fits import Copies, Fit
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
 from mitozoo.errors import ProtocolError
 from mitozoo.models.determinism import deterministic
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from mitozoo.data.cells import Cells
     from mitozoo.data.patches import PatchPlan
     from mitozoo.data.splits import Labels
-    from mitozoo.engine.fits import Perturbed
+    from mitozoo.engine.copies import Perturbed
+    from mitozoo.engine.fits import Fit
     from mitozoo.engine.progress import Advance, Progress
     from mitozoo.protocols.prediction import Prediction
     from mitozoo.protocols.spec import Protocol

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mitozoo.embeddings.store import PIPELINE_VERSION
+from mitozoo.engine.find_dataset import fingerprint_of
 from mitozoo.results.run_folder import RunFolder, run_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mitozoo.engine.question import Question
     from mitozoo.engine.seen import Seen
-    from mitozoo.plugins.dataset_spec import DatasetSpec
-    from mitozoo.plugins.names import Registered
 
 
 @dataclass(frozen=True)
@@ -40,12 +37,6 @@ class Digests:
         windows = b"" if seen.plan is None else seen.plan.row_keys().tobytes()
         notes = tuple(seen.plan.notes()) if seen.plan else ()
         return cls(seen.cells.spec.name, seen.cells.sha256(), hashlib.sha256(windows).hexdigest(), notes)
-
-
-def fingerprint_of(datasets: Sequence[Registered[DatasetSpec]]) -> str:
-    """Return 64 hex digits of a dataset's record, or of all of them."""
-    prints = [dataset.spec.fingerprint() for dataset in datasets]
-    return prints[0] if len(prints) == 1 else hashlib.sha256(" ".join(prints).encode()).hexdigest()
 
 
 def run_identity(asked: Question, digests: Digests) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mitozoo.engine.fits import Copies, Fit
+from mitozoo.engine.copies import Copies
 from mitozoo.engine.log import within
 from mitozoo.models.determinism import deterministic
 from mitozoo.protocols.kinds import TRAINING_FITS
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from mitozoo.data.audit import PixelHashes
     from mitozoo.data.patches import PatchPlan
     from mitozoo.embeddings.patch_store import StoredPatches
-    from mitozoo.engine.fits import Perturbed
+    from mitozoo.engine.copies import Perturbed
+    from mitozoo.engine.fits import Fit
     from mitozoo.engine.progress import Advance, Progress
     from mitozoo.engine.subject import RegisteredModel
-    from mitozoo.protocols.fine_tune import NetworkTraining, Patches, PatchRows
+    from mitozoo.protocols.network_training import NetworkTraining, Patches, PatchRows
     from mitozoo.results.conditions import Conditions
     from mitozoo.results.row import ResultRow, Rows
     from mitozoo.results.run_folder import RunFolder

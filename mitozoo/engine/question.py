@@ -16,15 +16,15 @@ from mitozoo.errors import ProtocolError
 from mitozoo.models.devices import pick_device, resolve_precision
 from mitozoo.protocols.presets import find_protocol
 from mitozoo.protocols.spec import override
-from mitozoo.results.scoring import CellColumns
+from mitozoo.results.cell_columns import CellColumns
 
 if TYPE_CHECKING:
     from mitozoo.data.cells import Cells
     from mitozoo.data.folds import SplitRecipe
     from mitozoo.data.patches import PatchPlan
     from mitozoo.data.splits import Fold
+    from mitozoo.engine.copies import Perturbed
     from mitozoo.engine.find_dataset import FoundDataset
-    from mitozoo.engine.fits import Perturbed
     from mitozoo.engine.request import Request
     from mitozoo.engine.seen import Seen
     from mitozoo.protocols.spec import Protocol
@@ -100,7 +100,7 @@ class Question:
 
     def perturbed(self) -> list[Perturbed]:
         """Return the test cells as each perturbation leaves them."""
-        from mitozoo.engine.fits import Perturbed
+        from mitozoo.engine.copies import Perturbed
 
         if not self.request.perturbations:
             return []

@@ -166,17 +166,6 @@ class Request:
 
         return tuple(dict.fromkeys(parse_perturbation(text) for text in self.perturb))
 
-    def require_known_names(self) -> None:
-        """Raise `UnknownNameError` for a model or dataset that no plugin offers; imports nothing heavy."""
-        from mitozoo.engine.find_dataset import find_dataset
-        from mitozoo.models.on_the_spot import is_on_the_spot
-        from mitozoo.plugins.registry import load_registry
-
-        if self.model is not None and not is_on_the_spot(self.model):
-            load_registry().model(self.model)
-        for dataset in (self.dataset, *self.test_on):
-            find_dataset(dataset)
-
 
 def _as_text(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -11,7 +11,9 @@ from mitozoo.results.run_folder import run_id
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mitozoo.engine.evaluate import Evaluation
+    from mitozoo.engine.question import Question
+    from mitozoo.results.result import Result
+    from mitozoo.results.run_folder import RunFolder
 
 Plain = str | int | float | bool
 OF_MODEL = ("plugin", "version", "fingerprint", "weights_sha256", "embed_dim", "pooling", "parameters", "license")
@@ -28,8 +30,9 @@ class RunFacts:
         folder: where it lies; its name is how people call the run.
     """
 
-    def __init__(self, run: Evaluation) -> None:
-        self.run_id, self.folder, self._run = run_id(run.identity), run.folder.path, run
+    def __init__(self, asked: Question, identity: dict[str, Any], folder: RunFolder, found: Result | None) -> None:
+        """Take the question, the run's identity and folder, and the run itself where it was found complete."""
+        self.run_id, self.folder, self._asked, self._found = run_id(identity), folder.path, asked, found
 
     @functools.cached_property
     def parameters(self) -> Mapping[str, Plain]:
@@ -37,20 +40,20 @@ class RunFacts:
 
         What is not known or was not asked for is left out.
         """
-        run, request = self._run, self._run.request
-        model, dataset = run.subject.document(), _dataset(run)
+        asked, request = self._asked, self._asked.request
+        model, dataset = asked.subject.document(), self._dataset()
         stated: dict[str, Any] = {
-            "model": run.subject.name,
+            "model": asked.subject.name,
             **{f"model.{name}": model.get(name) for name in OF_MODEL},
             "dataset": dataset["name"],
             **{f"dataset.{name}": dataset[name] for name in OF_DATASET},
             "dataset.negatives": request.negatives,
-            "protocol": f"{run.protocol.name}@{run.protocol.version}",
-            "protocol.hash": run.protocol.hash,
-            **{f"protocol.{name}": value for name, value in run.protocol.parameters().items()},
-            **{f"conditions.{name}": value for name, value in run.conditions.to_json().items()},
-            "device": run.device,
-            "precision": run.precision,
+            "protocol": f"{asked.protocol.name}@{asked.protocol.version}",
+            "protocol.hash": asked.protocol.hash,
+            **{f"protocol.{name}": value for name, value in asked.protocol.parameters().items()},
+            **{f"conditions.{name}": value for name, value in asked.conditions.to_json().items()},
+            "device": asked.device,
+            "precision": asked.precision,
             "deterministic": request.deterministic or None,
             **{f"asked.{name}": getattr(request, name) for name in OF_REQUEST},
         }
@@ -58,17 +61,16 @@ class RunFacts:
         plain: dict[str, Plain] = redacted(told)
         return plain
 
-
-def _dataset(run: Evaluation) -> Mapping[str, Any]:
-    """Return what the document of a stored run says of its cells, or the cells themselves where there is none."""
-    if run.found is not None:
-        stored: dict[str, Any] = run.found.document["dataset"]
-        return stored
-    cells = run.cells
-    return {
-        "name": cells.spec.name, "cells": len(cells), "cells_sha256": cells.sha256(),
-        "groups": int(cells.table["group"].nunique()), "group_level": cells.group_level,
-    }  # fmt: skip
+    def _dataset(self) -> Mapping[str, Any]:
+        """Return what the document of a stored run says of its cells, or the cells themselves where there is none."""
+        if self._found is not None:
+            stored: dict[str, Any] = self._found.document["dataset"]
+            return stored
+        cells = self._asked.cells
+        return {
+            "name": cells.spec.name, "cells": len(cells), "cells_sha256": cells.sha256(),
+            "groups": int(cells.table["group"].nunique()), "group_level": cells.group_level,
+        }  # fmt: skip
 
 
 def _as_plain(value: Any) -> Plain:

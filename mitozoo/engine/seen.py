@@ -15,8 +15,7 @@ from mitozoo.data.lineage import UnknownSharedCasesError, remove_shared_cases
 from mitozoo.data.patches import PatchPlan, join_plans, plan_patches
 from mitozoo.data.splits import sample_groups
 from mitozoo.data.treatments import stain_normalisation
-from mitozoo.engine.find_dataset import find_data_of
-from mitozoo.engine.identity import fingerprint_of
+from mitozoo.engine.find_dataset import find_data_of, fingerprint_of
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
 from mitozoo.errors import DataError, ModelError, ProtocolError, SplitError
 from mitozoo.plugins.registry import load_registry

@@ -66,7 +66,7 @@ class RegisteredModel:
 
     def load(self) -> Encoder:
         """Build the encoder with its weights."""
-        from mitozoo.engine.cost import remember_cost
+        from mitozoo.engine.known_costs import remember_cost
         from mitozoo.models.encoder import load_encoder
 
         if self.spec.isolate:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mitozoo.embeddings.store import OVERHEAD_BYTES
 from mitozoo.engine.image_controls import wants_image_controls
 from mitozoo.engine.subject import RegisteredModel
-from mitozoo.protocols.fine_tune import NetworkTraining
+from mitozoo.protocols.network_training import NetworkTraining
 from mitozoo.results.result import Result
 from mitozoo.results.row import Axes
 

@@ -8,6 +8,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mitozoo.engine.find_dataset import require_known_names
 from mitozoo.errors import MitozooError
 from mitozoo.plan.drive import Drive, Executor
 from mitozoo.plan.estimate import Estimate, estimate, remember_rates
@@ -76,7 +77,7 @@ def run_plan(
         MitozooError: the plan names something that is not there, or nothing can be executed here.
     """
     for asked in plan.runs:
-        asked.request.require_known_names()
+        require_known_names(asked.request)
     journal = Journal(plan.folder, dry_run=dry_run)
     try:
         executor, device = _executor(plan, workers, ray, journal.folder)

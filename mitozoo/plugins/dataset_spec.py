@@ -7,9 +7,9 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from mitozoo.errors import SpecError
+from mitozoo.plugins.crosswalk import Crosswalk
 from mitozoo.plugins.fields import require_lists, require_names, require_word
 from mitozoo.plugins.formats import Format, MppByDomain, SlideNames, SlideTable
-from mitozoo.plugins.lineage import Crosswalk
 from mitozoo.plugins.record import Record, record
 from mitozoo.plugins.remote_files import RemoteFile, RemoteFolder, every_file
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mitozoo.data.splits import Rows
-    from mitozoo.protocols.fine_tune import PatchRows
+    from mitozoo.protocols.network_training import PatchRows
 
 BATCHES_AHEAD = 2
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mitozoo.data.splits import Rows
     from mitozoo.models.encoder import Encoder
-    from mitozoo.protocols.fine_tune import NetworkTraining, PatchRows
+    from mitozoo.protocols.network_training import NetworkTraining, PatchRows
 
 SAMPLED_PREVALENCE = 0.5
 MAX_GRADIENT_NORM = 1.0

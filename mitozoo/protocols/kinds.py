@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mitozoo.protocols.ammeling2026 import Ammeling2026Probe, fit_ammeling2026_probe
-from mitozoo.protocols.ammeling2026_tuning import Ammeling2026Tuning, fit_ammeling2026_tuning
+from mitozoo.protocols.ammeling2026_tuning import Ammeling2026Tuning
 from mitozoo.protocols.fine_tune import EndToEnd, fit_network
 from mitozoo.protocols.knn import Knn, fit_knn
 from mitozoo.protocols.last_blocks import LastBlocks
 from mitozoo.protocols.linear_probe import LinearProbe, fit_linear_probe
 from mitozoo.protocols.lora import Lora
+from mitozoo.protocols.released_tuning import fit_ammeling2026_tuning
 from mitozoo.protocols.simpleshot import SimpleShot, fit_simpleshot
 
 if TYPE_CHECKING:

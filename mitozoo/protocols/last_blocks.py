@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mitozoo.errors import ModelError, ProtocolError
 from mitozoo.plugins.record import record
-from mitozoo.protocols.fine_tune import NetworkTraining, nothing_to_train
+from mitozoo.protocols.network_training import NetworkTraining, nothing_to_train
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

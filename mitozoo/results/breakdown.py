@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mitozoo.data.splits import Fold
+    from mitozoo.results.cell_columns import CellColumns
     from mitozoo.results.row import Axes, ResultRow
-    from mitozoo.results.scoring import CellColumns
 
 SHOWN = ("auroc", "average_precision", "balanced_accuracy", "sensitivity", "specificity", "within_slide_auroc")
 REPLICATES = 1000

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mitozoo.data.splits import Fold
+    from mitozoo.results.cell_columns import CellColumns
     from mitozoo.results.row import Axes, ResultRow
-    from mitozoo.results.scoring import CellColumns
 
 NOTE = "candidate count, best case: only annotated candidates were classified"
 

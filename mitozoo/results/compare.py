@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from mitozoo.errors import DataError
 from mitozoo.results.across_datasets import ranks_across
+from mitozoo.results.cell_columns import CellColumns
 from mitozoo.results.comparison import Comparison
 from mitozoo.results.conditions import Conditions
 from mitozoo.results.row import DONE
 from mitozoo.results.run_folder import RESULT, read_document
 from mitozoo.results.run_reader import finished_entries, read_fits
-from mitozoo.results.scoring import CellColumns
 from mitozoo.results.tables import CELLS, read_table
 from mitozoo.statistics.comparison import PairedModels, holm
 from mitozoo.statistics.estimates import ScoredRow

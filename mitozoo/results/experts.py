@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from mitozoo.results.cell_columns import CellColumns
     from mitozoo.results.row import ResultRow
-    from mitozoo.results.scoring import CellColumns
     from mitozoo.statistics.experts import Reference
 
     Votes = npt.NDArray[np.float64]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from mitozoo.results.cell_columns import CellColumns
     from mitozoo.results.row import ResultRow
-    from mitozoo.results.scoring import CellColumns
 
 SHOWN = ("auroc", "average_precision", "within_slide_auroc", "balanced_accuracy")
 REPLICATES = 1000

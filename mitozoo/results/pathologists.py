@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from mitozoo.data.splits import Fold
     from mitozoo.plugins.dataset_spec import DatasetSpec
+    from mitozoo.results.cell_columns import CellColumns
     from mitozoo.results.row import ResultRow
-    from mitozoo.results.scoring import CellColumns
 
 
 def stated_by(specs: Sequence[DatasetSpec]) -> dict[str, Any]:

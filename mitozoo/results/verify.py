@@ -12,6 +12,7 @@ from mitozoo.data.folds import make_folds
 from mitozoo.data.splits import Fold, NotEnoughLabels, held_out_parts
 from mitozoo.errors import MitozooError, StorageError, VerificationError
 from mitozoo.results.agreement import agree, differences, expect
+from mitozoo.results.cell_columns import CellColumns
 from mitozoo.results.conditions import Conditions
 from mitozoo.results.identity import check_identity
 from mitozoo.results.image_controls import check_image_controls
@@ -19,7 +20,7 @@ from mitozoo.results.pathologists import pathologists_parts
 from mitozoo.results.row import DONE, ResultRow, read_row
 from mitozoo.results.run_folder import RESULT, ROWS, read_document
 from mitozoo.results.schema import violations
-from mitozoo.results.scoring import CellColumns, labelled_rows, score, threshold_of
+from mitozoo.results.scoring import labelled_rows, score, threshold_of
 from mitozoo.results.tables import CELLS, KEPT, PREDICTIONS, SPLITS, read_rows, read_table
 
 if TYPE_CHECKING:

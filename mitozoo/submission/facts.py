@@ -15,9 +15,9 @@ from mitozoo.plugins.lineage import Relatives
 from mitozoo.plugins.record import canonical_json
 from mitozoo.plugins.registry import load_registry
 from mitozoo.results.agreement import agree, expect
+from mitozoo.results.cell_columns import CellColumns
 from mitozoo.results.conditions import Conditions
 from mitozoo.results.pathologists import stated_by
-from mitozoo.results.scoring import CellColumns
 from mitozoo.results.tables import CELLS, KEPT, read_table, table_sha256
 
 if TYPE_CHECKING:

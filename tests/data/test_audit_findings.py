@@ -14,7 +14,7 @@ from mitozoo.data.audit.findings import across, pixel_findings, split_findings
 from mitozoo.data.audit.picture import NEGATIVE, POSITIVE, contact_sheet
 from mitozoo.data.audit.relatives import likeness_findings, lineage_findings
 from mitozoo.data.cells import Cells
-from mitozoo.plugins.lineage import Crosswalk
+from mitozoo.plugins.crosswalk import Crosswalk
 
 FOLDS = [(np.array([0, 1, 2]), np.array([3, 4, 5]))]
 

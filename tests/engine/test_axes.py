@@ -15,10 +15,10 @@ from mitozoo.engine.request import Request
 from mitozoo.engine.verification import verify_run
 from mitozoo.errors import MitozooError, ProtocolError, SplitError, UnknownNameError, VerificationError
 from mitozoo.results import verify
+from mitozoo.results.cell_columns import CellColumns
 from mitozoo.results.conditions import Conditions
 from mitozoo.results.run_folder import RESULT, RunFolder, dump, read_document
 from mitozoo.results.schema import violations
-from mitozoo.results.scoring import CellColumns
 from mitozoo.results.tables import CELLS, KEPT, read_table
 
 

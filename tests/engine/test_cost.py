@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 import mitozoo
-from mitozoo.engine.cost import known_cost, remember_cost
+from mitozoo.engine.known_costs import known_cost, remember_cost
 from mitozoo.results.beside import cost_line
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from mitozoo import CellTable, DatasetSpec, ModelSpec, Preprocessing, TimmHub
 from mitozoo.errors import SpecError
-from mitozoo.plugins.lineage import Crosswalk, Relatives, plain
+from mitozoo.plugins.crosswalk import Crosswalk
+from mitozoo.plugins.lineage import Relatives, plain
 
 
 def dataset(name: str, *parents: str, positive: str = "mitotic figure", **further) -> DatasetSpec:

@@ -13,8 +13,9 @@ from mitozoo.errors import ModelError, ProtocolError
 from mitozoo.models.encoder import load_encoder
 from mitozoo.protocols import released_training
 from mitozoo.protocols.ammeling2026 import AS_RELEASED
-from mitozoo.protocols.ammeling2026_tuning import Ammeling2026Tuning, fit_ammeling2026_tuning
+from mitozoo.protocols.ammeling2026_tuning import Ammeling2026Tuning
 from mitozoo.protocols.released_training import ReleasedTraining, one_cycle
+from mitozoo.protocols.released_tuning import fit_ammeling2026_tuning
 from mitozoo.protocols.spec import override
 
 SHORT = {"epochs": 3, "batch_size": 8, "pseudo_epoch": 24}

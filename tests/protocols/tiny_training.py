@@ -16,9 +16,10 @@ import torch
 from mitozoo.models.encoder import Encoder, load_encoder
 from mitozoo.plugins.model_spec import ModelSpec
 from mitozoo.plugins.preprocessing import Preprocessing
-from mitozoo.protocols.fine_tune import EndToEnd, NetworkTraining, fit_network
+from mitozoo.protocols.fine_tune import EndToEnd, fit_network
 
 if TYPE_CHECKING:
+    from mitozoo.protocols.network_training import NetworkTraining
     from mitozoo.protocols.prediction import Prediction
 
 SIZE = 12

@@ -6,9 +6,9 @@ import numpy as np
 
 from mitozoo.data.splits import Fold
 from mitozoo.results.breakdown import breakdown
+from mitozoo.results.cell_columns import CellColumns
 from mitozoo.results.conditions import Conditions
 from mitozoo.results.row import DONE, Axes, ResultRow
-from mitozoo.results.scoring import CellColumns
 
 
 def taken_apart(kinds, scores, labels):

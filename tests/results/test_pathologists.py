@@ -14,10 +14,10 @@ from mitozoo.embeddings.table import EmbeddingTable, write_embeddings
 from mitozoo.engine.verification import verify_run
 from mitozoo.errors import VerificationError
 from mitozoo.results.beside import count_line, expert_tables
+from mitozoo.results.cell_columns import CellColumns
 from mitozoo.results.pathologists import pathologists_parts
 from mitozoo.results.row import DONE, Axes, ResultRow
 from mitozoo.results.run_folder import RESULT, dump
-from mitozoo.results.scoring import CellColumns
 
 EXPERTS = 3
 STATED = {"positive_class": "mitotic figure", "voters": EXPERTS, "independent_votes": True, "region_mm2": 2.0}

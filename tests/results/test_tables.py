@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mitozoo.errors import StorageError
+from mitozoo.results.cell_columns import CellColumns
 from mitozoo.results.conditions import Conditions
-from mitozoo.results.scoring import CellColumns
 from mitozoo.results.tables import positions, read_table, write_table
 
 

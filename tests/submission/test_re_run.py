@@ -12,10 +12,11 @@ from forged_bundles import forge, forge_table
 
 import mitozoo
 from mitozoo.errors import VerificationError
+from mitozoo.results.cell_columns import CellColumns
 from mitozoo.results.conditions import Conditions
 from mitozoo.results.image_controls import CONTROLS
 from mitozoo.results.pathologists import pathologists_parts
-from mitozoo.results.scoring import CellColumns, score, threshold_of
+from mitozoo.results.scoring import score, threshold_of
 from mitozoo.results.tables import CELLS, KEPT, PREDICTIONS, read_rows, read_table
 from mitozoo.submission.check import check_submission
 from mitozoo.submission.re_run import ReRun

@@ -6,9 +6,9 @@ import csv
 import itertools
 from typing import TYPE_CHECKING
 
+from mitozoo.plugins.crosswalk import Crosswalk
 from mitozoo.plugins.dataset_spec import DatasetSpec
 from mitozoo.plugins.formats import CellTable
-from mitozoo.plugins.lineage import Crosswalk
 
 if TYPE_CHECKING:
     from pathlib import Path

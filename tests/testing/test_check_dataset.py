@@ -14,8 +14,8 @@ from faulty_datasets import rows, spec, write_rows, write_sound
 from PIL import Image
 
 from mitozoo.errors import DataError, UnknownNameError
+from mitozoo.plugins.crosswalk import Crosswalk
 from mitozoo.plugins.formats import CellTable, SlideRunnerDatabase
-from mitozoo.plugins.lineage import Crosswalk
 from mitozoo.testing import Report, check_dataset
 from mitozoo.testing.label_files import label_file_findings
 from mitozoo.testing.records import dataset_record_findings, record_findings
