@@ -44,7 +44,8 @@ def test_both_say_the_same(where, odd, gone):
 def test_where_it_breaks_is_told():
     assert violations(document()) == []
     assert violations(document() | {"precision": "fp8"}) == [
-        "precision: 'fp8' is not one of ['fp32', 'fp16', 'bf16', None]"
+        "precision: 'fp8' is not one of "
+        "['fp32', 'fp16', 'bf16', 'fp32+compiled', 'fp16+compiled', 'bf16+compiled', None]"
     ]
     assert violations([]) == ["the document: [] is not of type 'object'"]
 
