@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mitozoo.plan.task import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from mitozoo.plan.task import Task
 
@@ -119,10 +119,6 @@ class Graph:
         for key in keys:
             self.fail(key, "not run")
         return len(keys)
-
-    def of_state(self, state: str) -> Iterator[Task]:
-        """Yield the tasks that were settled so."""
-        return (self.tasks[key] for key, found in self.settled.items() if found == state and key in self.tasks)
 
     def _settle(self, key: str, state: str) -> list[str]:
         """Note how a task ended, and return those that need it."""
