@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -28,7 +29,9 @@ def pinned() -> dict[str, Requirement]:
 
 def test_what_is_installed_is_what_the_constraints_pin():
     pins = pinned()
-    installed = {canonicalize_name(one.name): one.version for one in importlib.metadata.distributions()}
+    # Only what lies in the environment: setuptools, once imported, puts what it carries along on the path.
+    found = importlib.metadata.distributions(path=[sysconfig.get_path("purelib")])
+    installed = {canonicalize_name(one.name): one.version for one in found}
     third_party = {name: version for name, version in installed.items() if not UNPINNED.fullmatch(name)}
     others = [f"{name} {version}" for name, version in third_party.items() if name not in pins]
     assert not others, f"installed, but in no constraint (run: make constraints): {others}"
