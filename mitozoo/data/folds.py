@@ -9,7 +9,8 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from mitozoo.data.splits import Fold, Groups, Labels, Rows, in_drawing_order, outer_folds, stratified_parts
+from mitozoo.data.splits import Fold, Groups, Labels, Rows, in_drawing_order, outer_folds
+from mitozoo.data.stratification import stratified_parts
 from mitozoo.errors import SplitError
 
 Recipe = Literal["auto", "official", "grouped", "random", "grouped-draws", "leave-one-domain-out", "single-domain"]

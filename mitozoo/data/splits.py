@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from mitozoo.data.stratification import stratified_parts
 from mitozoo.errors import SplitError
 
 if TYPE_CHECKING:
@@ -175,36 +176,6 @@ def _grouped_folds(labels: Labels, groups: Groups, folds: int, seed: int) -> lis
         )
     parts = stratified_parts(labels, groups, folds, seed)
     return [Fold(index, np.setdiff1d(every, test), test) for index, test in enumerate(parts)]
-
-
-def stratified_parts(labels: Labels, groups: Groups, count: int, seed: int) -> list[Rows]:
-    """Divide rows into `count` parts of whole groups, each with both classes, which lie in `count` groups or more."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    names, membership = np.unique(groups, return_inverse=True)
-    order = np.arange(len(names))
-    np.random.RandomState(seed).shuffle(order)
-    shuffled = np.argsort(order)[membership]  # shuffled here: what shuffle=True does has changed between versions
-    part_of_group = np.empty(len(names), dtype=np.int64)
-    for part, (_, rows) in enumerate(StratifiedGroupKFold(count).split(labels, labels, shuffled)):
-        part_of_group[membership[rows]] = part
-    cells = np.stack([np.bincount(membership[labels == label], minlength=len(names)) for label in (0, 1)])
-    _give_each_part_both_classes(part_of_group, cells, count)
-    return [np.flatnonzero(part_of_group[membership] == part) for part in range(count)]
-
-
-def _give_each_part_both_classes(part_of_group: Rows, cells: npt.NDArray[np.int64], count: int) -> None:
-    """Move the smallest group that can be spared into each part that lacks a class; `cells` is (2, groups)."""
-    holds = cells > 0
-    for label in (0, 1):
-        for part in range(count):
-            having = [np.bincount(part_of_group, held, minlength=count) for held in holds]  # groups of a class by part
-            if having[label][part]:
-                continue
-            spare = holds[label] & (having[label][part_of_group] > 1)
-            spare &= ~holds[1 - label] | (having[1 - label][part_of_group] > 1)
-            candidates = np.flatnonzero(spare)  # never empty: a part with two groups of a class can spare one of them
-            part_of_group[candidates[np.argmin(cells.sum(0)[candidates])]] = part
 
 
 def _require_sound(fold: Fold, labels: Labels, groups: Groups, names: Sequence[str]) -> None:
