@@ -14,12 +14,13 @@ from mitozoo.engine.embed import embed_with
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
 from mitozoo.errors import ProtocolError
 from mitozoo.models.determinism import deterministic
-from mitozoo.protocols.kinds import HEAD_FITS
+from mitozoo.protocols.kinds import HEAD_FITS, TAKE_TENSORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
+    from torch import Tensor
 
     from mitozoo.data.audit import PixelHashes
     from mitozoo.data.cells import Cells
@@ -65,6 +66,7 @@ class FrozenFitter:
         self.conditions, self.copies = conditions, Copies(len(cells), perturbed)
         self.labels, self.groups = cells.labels[self.copies.shown], cells.group_codes[self.copies.shown]
         self.embeddings: npt.NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
+        self.held: Tensor | None = None
         self.computed = 0
 
     def prepare(self) -> PixelHashes | None:
@@ -90,6 +92,7 @@ class FrozenFitter:
         for fit in fits:
             alike.setdefault(self._digest(fit), []).append(fit)
         largest = max((len(fit.train) for fit in fits), default=1)
+        self.held = self._on_device()
         with deterministic(self.deterministic, f"protocol '{self.protocol.name}'"), self._side_by_side(largest) as pool:
             heads = {pool.submit(self._head, same[0]): same for same in alike.values()}
             done = 0
@@ -102,8 +105,19 @@ class FrozenFitter:
     def _head(self, fit: Fit) -> Prediction:
         device = "cpu" if self.device == "mps" else self.device  # mps knows no double precision
         labels, scored = self._trained_labels(fit), self._scored(fit)
-        fit_head = HEAD_FITS[self.protocol.kind]
-        return fit_head(self.protocol, self.embeddings, labels, self.groups, fit.train, scored, device=device)
+        fit_head, embeddings = HEAD_FITS[self.protocol.kind], self.embeddings if self.held is None else self.held
+        return fit_head(self.protocol, embeddings, labels, self.groups, fit.train, scored, device=device)
+
+    def _on_device(self) -> Tensor | None:
+        """Return the embeddings on a GPU, once for all fits, where these then still find room; else None."""
+        import torch
+
+        from mitozoo.models.memory import free_bytes
+
+        if not self.device.startswith("cuda") or self.protocol.kind not in TAKE_TENSORS:
+            return None
+        room = self.embeddings.size * (BYTES_OF_A_VALUE + self.embeddings.itemsize)
+        return torch.as_tensor(self.embeddings).to(self.device) if room <= (free_bytes(self.device) or 0) else None
 
     def _trained_labels(self, fit: Fit) -> Labels:
         return self.conditions.trained_labels(self.labels, fit.rows[0].seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,10 @@ from mitozoo.data.splits import Groups, Labels, Rows, held_out_parts
 from mitozoo.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
     from mitozoo.protocols.spec import Protocol
 
 #: Used, and flagged, where nothing can be held out that holds both classes.
@@ -18,9 +22,13 @@ FIXED_THRESHOLD = 0.5
 BLOCK = 2**18  # rows whose embeddings are copied at a time
 
 
-def require_finite(embeddings: npt.NDArray[np.float32], *rows: Rows) -> None:
+def require_finite(embeddings: npt.NDArray[np.float32] | Tensor, *rows: Rows) -> None:
     """Raise `DataError` where an embedding holds NaN or infinity."""
-    if not all(np.isfinite(embeddings[some]).all() for part in rows for some in blocks_of(part)):
+    if isinstance(embeddings, np.ndarray):
+        finite: Callable[..., Any] = np.isfinite
+    else:
+        from torch import isfinite as finite
+    if not all(finite(embeddings[some]).all() for part in rows for some in blocks_of(part)):
         raise DataError("the embeddings hold values that are not finite", hint="Embed again, with --precision fp32.")
 
 

@@ -26,6 +26,8 @@ HEAD_FITS: dict[str, Callable[..., Prediction]] = {
     SimpleShot.kind: fit_simpleshot,
     Ammeling2026Probe.kind: fit_ammeling2026_probe,
 }
+#: Heads that take the embeddings as a tensor too, so that those on a GPU are sent there once.
+TAKE_TENSORS = frozenset({LinearProbe.kind})
 #: Trainings of networks; all take the arguments of `fit_network`.
 TRAINING_FITS: dict[str, Callable[..., Prediction]] = {
     EndToEnd.kind: fit_network,

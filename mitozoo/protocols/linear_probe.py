@@ -57,7 +57,7 @@ class LinearProbe(Protocol):
 
 def fit_linear_probe(
     protocol: LinearProbe,
-    embeddings: npt.NDArray[np.float32],
+    embeddings: npt.NDArray[np.float32] | Tensor,
     labels: npt.NDArray[np.int8],
     groups: npt.NDArray[np.str_],
     train: Rows,
@@ -69,7 +69,7 @@ def fit_linear_probe(
 
     Args:
         protocol: the recipe.
-        embeddings: (n, d), one row a cell.
+        embeddings: (n, d), one row a cell; a tensor where they lie on the device already.
         labels: (n,) 0 or 1; those of the test rows are never looked at.
         groups: (n,) names.
         train: drawn rows.
@@ -87,7 +87,9 @@ def fit_linear_probe(
     require_finite(embeddings, train, test)
     parts, flags = hold_out(protocol, labels, groups, train)
     truth = torch.as_tensor(labels[train].astype(np.int64), device=device)
-    if len(train) * embeddings.shape[1] > HELD_VALUES and device == "cpu":  # taken where they lie, some at a time
+    if isinstance(embeddings, torch.Tensor):
+        design = Design(embeddings[torch.as_tensor(train, device=device)], truth)
+    elif len(train) * embeddings.shape[1] > HELD_VALUES and device == "cpu":  # taken where they lie, some at a time
         design = Design(torch.as_tensor(embeddings), truth, torch.as_tensor(train))
     else:
         design = Design(torch.as_tensor(embeddings[train], device=device), truth)
@@ -108,9 +110,8 @@ def fit_linear_probe(
     if not converged:
         flags.append("solver did not converge")
     weight, bias = head.weights[0].cpu().numpy(), head.bias.cpu().numpy()
-    some = (embeddings[rows] for rows in blocks_of(test))
     return Prediction(
-        test_scores=_sigmoid(np.concatenate([vectors.astype(np.float64) @ weight for vectors in some]) + bias),
+        test_scores=_sigmoid(_products(embeddings, test, head.weights[0]) + bias),
         inner_parts=tuple(parts),
         validation_scores=validation_scores,
         threshold=threshold,
@@ -181,6 +182,14 @@ class _Rival:
         self.lost = loss - self.best_loss > LOST * abs(loss - self.before)
         self.before = loss
         return self.lost
+
+
+def _products(embeddings: npt.NDArray[np.float32] | Tensor, rows: Rows, weight: Tensor) -> npt.NDArray[np.float64]:
+    """Return the products (len(rows),) of embeddings with a weight (d,), in double precision, where both lie."""
+    if isinstance(embeddings, np.ndarray):
+        column = weight.cpu().numpy()
+        return np.concatenate([embeddings[some].astype(np.float64) @ column for some in blocks_of(rows)])
+    return np.concatenate([(embeddings[some].double() @ weight).cpu().numpy() for some in blocks_of(rows)])
 
 
 def _sigmoid(margins: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -18,6 +18,7 @@ GRADIENT_TOLERANCE = 1e-7  # of the largest entry; where a weak penalty bends th
 MAX_NEWTON_STEPS = 100
 MAX_CG_STEPS = 200
 MANY_CG_STEPS = 25  # from here on a curvature measured anew costs less than it saves
+UNWATCHED = 8  # steps on a GPU between two looks at whether they suffice: each look waits for all that was asked
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class PenaltyPath:
             self.weights.copy_(start)
         self.curvature = (prevalence * (1 - prevalence)).mean().float() * design.uniform_curvature
         self.stale = False
+        self.on_gpu = members.device.type != "cpu"
 
     def solve(self, penalty: float, enough: Callable[[Tensor], bool] = lambda margins: False) -> Heads:
         """Return all heads for a penalty > 0.
@@ -133,8 +135,12 @@ class PenaltyPath:
         step, ahead = torch.zeros_like(residual), ratio * invert(ratio * residual)
         direction, product = ahead, (residual * ahead).sum(1)
         goal = product * torch.clamp(10 * size[:, 0], min=1e-4, max=0.03).float().square()
-        count = 0
-        while count < MAX_CG_STEPS and bool((going := product > goal).any()):
+        count, unwatched = torch.zeros((), dtype=torch.int64, device=step.device), UNWATCHED if self.on_gpu else 1
+        for number in range(MAX_CG_STEPS):
+            going = product > goal
+            if number % unwatched == 0 and not bool(going.any()):
+                break
+            count += going.any()
             image = (bend * (direction @ single.T)) @ single + ridge * direction
             length = torch.where(going, product / (direction * image).sum(1).clamp(min=1e-30), 0.0)[:, None]
             step += length * direction
@@ -142,8 +148,8 @@ class PenaltyPath:
             ahead = ratio * invert(ratio * residual)
             updated = torch.where(going, (residual * ahead).sum(1), product)
             direction = ahead + (updated / product.clamp(min=1e-30))[:, None] * direction
-            product, count = updated, count + 1
-        return step.double() * size, count
+            product = updated
+        return step.double() * size, int(count)
 
     def _line_search(self, active: Tensor, gradient: Tensor, step: Tensor, margins: Tensor, moved: Tensor) -> Tensor:
         """Halve each head's step until its objective falls enough; a step too short to matter becomes 0."""
@@ -177,11 +183,18 @@ class PenaltyPath:
             diagonal += jitter
             jitter = 10 * jitter
             factor, failed = torch.linalg.cholesky_ex(matrix)
+        inverse = torch.cholesky_inverse(factor) if self.on_gpu else None  # which solves row after row, slowly
+
+        def solve(vectors: Tensor) -> Tensor:
+            if inverse is not None:
+                return vectors @ inverse
+            return torch.cholesky_solve(vectors.T, factor).T.contiguous()
+
         if axes is None:
-            return lambda vectors: torch.cholesky_solve(vectors.T, factor).T.contiguous()
+            return solve
 
         def invert(vectors: Tensor) -> Tensor:
             inside = vectors @ axes.T
-            return vectors / penalty + (torch.cholesky_solve(inside.T, factor).T - inside / penalty) @ axes
+            return vectors / penalty + (solve(inside) - inside / penalty) @ axes
 
         return invert

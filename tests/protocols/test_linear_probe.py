@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
@@ -101,6 +102,15 @@ def test_very_many_cells_are_taken_some_at_a_time(monkeypatch):
     assert parted.threshold == pytest.approx(whole.threshold, abs=1e-7)
     np.testing.assert_allclose(parted.test_scores, whole.test_scores, atol=1e-7)
     np.testing.assert_allclose(parted.validation_scores, whole.validation_scores, atol=1e-7)
+
+
+def test_embeddings_that_lie_on_the_device_give_the_same():
+    embeddings, labels, groups = dataset()
+    whole, there = fit(embeddings, labels, groups), fit(torch.from_numpy(embeddings), labels, groups)
+    assert there.selected == whole.selected
+    assert there.threshold == whole.threshold
+    np.testing.assert_array_equal(there.validation_scores, whole.validation_scores)
+    np.testing.assert_allclose(there.test_scores, whole.test_scores, rtol=1e-12)
 
 
 def test_the_saved_head_gives_the_scores():
@@ -243,5 +253,6 @@ def test_a_solver_that_is_stopped_says_so(monkeypatch):
 def test_embeddings_that_are_no_numbers_are_refused(value, side):
     embeddings, labels, groups = dataset()
     embeddings[getattr(first_fold(labels, groups), side)[3], 2] = value
-    with pytest.raises(DataError, match="not finite"):
-        fit(embeddings, labels, groups)
+    for same in (embeddings, torch.from_numpy(embeddings)):
+        with pytest.raises(DataError, match="not finite"):
+            fit(same, labels, groups)

@@ -109,11 +109,13 @@ def sigmoid(margins):
     return 1 / (1 + np.exp(-np.clip(margins, -700, 700)))
 
 
+@pytest.mark.parametrize("on_gpu", [False, True], ids=["", "as on a GPU"])
 @pytest.mark.parametrize("name", PROBLEMS)
-def test_every_head_gives_the_probabilities_of_scikit_learn(name):
+def test_every_head_gives_the_probabilities_of_scikit_learn(name, on_gpu):
     features, labels = PROBLEMS[name]
     members = members_of(len(labels))
     path = path_of(features, labels, members)
+    path.on_gpu = on_gpu
     for penalty in PENALTIES:
         heads = path.solve(penalty)
         assert heads.converged.all()
