@@ -16,6 +16,7 @@ from mitozoo.embeddings.shards import shards
 from mitozoo.embeddings.shared_shards import share
 from mitozoo.errors import SlideError, StorageError
 from mitozoo.models.determinism import deterministic
+from mitozoo.models.heap import kept_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -132,7 +133,8 @@ def embed_missing(
             embedders = [Embedder(*one, device, on_note) for one in busy]
             stores = [extraction.store for extraction, _, _ in busy]
             names = ", ".join(f"model '{one.key.model}'" for one in stores)
-            with deterministic(any(one.key.deterministic for one in stores), names):
+            alike = deterministic(any(one.key.deterministic for one in stores), names)
+            with alike, kept_memory(device):
                 _pass(pieces, embedders, batch_size, on_progress)
     return computed
 

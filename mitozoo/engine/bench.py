@@ -27,6 +27,7 @@ from mitozoo.engine.seen import see
 from mitozoo.engine.subject import RegisteredModel
 from mitozoo.errors import MitozooError
 from mitozoo.models.determinism import deterministic
+from mitozoo.models.heap import kept_memory
 from mitozoo.protocols.presets import find_protocol
 from mitozoo.protocols.spec import override
 
@@ -86,7 +87,8 @@ def bench(request: Request, *, progress: Progress) -> dict[str, Any]:
             embed(plan, stores[1], lambda: encoder, device=device, batch_size=at_once, on_progress=advance)
         seconds = {"whole": time.perf_counter() - start}
         memory, device_memory = peak_memory_mb(), peak_device_memory_mb(device)
-        with progress.stage("stages"), deterministic(request.deterministic, f"model '{subject.name}'"):
+        alike = deterministic(request.deterministic, f"model '{subject.name}'")
+        with progress.stage("stages"), alike, kept_memory(device):
             seconds |= _by_stage(plan, encoder, stores[2], device, at_once)
     with progress.stage("matrix products"):
         peak = matrix_peak(device, precision)

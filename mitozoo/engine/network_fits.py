@@ -11,6 +11,7 @@ import numpy as np
 from mitozoo.engine.copies import Copies
 from mitozoo.engine.log import within
 from mitozoo.models.determinism import deterministic
+from mitozoo.models.heap import kept_memory
 from mitozoo.protocols.kinds import TRAINING_FITS
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ class TrainingFitter:
             labels = self.conditions.trained_labels(self.labels, axes.seed)
             # further perturbations of a network that is there
             trained = None if axes in fit.rows else self.folder.read(axes)
-            with within(task=axes.row_id), deterministic(self.deterministic, f"model '{self.subject.name}'"):
+            alike = deterministic(self.deterministic, f"model '{self.subject.name}'")
+            with within(task=axes.row_id), alike, kept_memory(self.device):
                 prediction = TRAINING_FITS[self.protocol.kind](
                     self.protocol, self.subject.load, self.patches, labels, self.groups, fit.train, scored,
                     seed=axes.seed, device=self.device, precision=self.precision,

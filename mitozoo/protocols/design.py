@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 CONSTANT = 1e-9  # a feature whose deviation is this small a part of its size is constant but for rounding
 HELD_VALUES = 2**28  # more features than these, 2 GB in double precision, are made anew wherever they are used
 BLOCK_VALUES = 2**24  # so many at a time
+PIECE_VALUES = 2**19  # 2 MB in single precision: still in the processor's cache where they are used twice
 
 
 class Design:
@@ -23,6 +24,7 @@ class Design:
         labels: (n,) float64, 0 or 1.
         mean, deviation: (d,) float64, what the embeddings were standardised by.
         slices: the cells that are worked on at a time: all of them, unless they are very many.
+        pieces: the cells that are looked at several times in a row; all of them on a GPU.
         single: (n, d + 1) float32, all features.
     """
 
@@ -32,7 +34,8 @@ class Design:
         self._rows, self.labels = rows, labels.to(torch.float64)
         n, d = len(labels), embeddings.shape[1]
         step = n if n * (d + 1) <= HELD_VALUES else max(1, BLOCK_VALUES // (d + 1))
-        self.slices = [slice(start, min(start + step, n)) for start in range(0, n, step)]
+        self.slices = _slices(n, step)
+        self.pieces = _slices(n, n if embeddings.is_cuda else max(1, PIECE_VALUES // (d + 1)))
         self.mean = torch.zeros(d, dtype=torch.float64, device=embeddings.device)
         self.deviation = torch.ones_like(self.mean)
         self._held: Tensor | None = None
@@ -53,11 +56,11 @@ class Design:
             axes, along = torch.linalg.qr(self.single.T)
             self.axes, self.along = axes.T.contiguous(), along.T.contiguous()
 
-    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
-        """Yield each of `slices` with its features (m, d + 1) in double precision."""
-        for where in self.slices:
+    def blocks(self, slices: list[slice] | None = None) -> Iterator[tuple[slice, Tensor]]:
+        """Yield each of some slices, or of `slices`, with its features (m, d + 1) in double precision."""
+        for where in slices or self.slices:
             if self._held is not None:
-                yield where, self._held
+                yield where, self._held[where]
                 continue
             assert self._embeddings is not None
             raw = self._embeddings[where if self._rows is None else self._rows[where]]
@@ -89,8 +92,8 @@ class Design:
 
     def deviations_within(self, share: Callable[[slice], Tensor]) -> Tensor:
         """Return the standard deviations (H, d + 1) of features under weights (H, m) of a slice; 1 for constants."""
-        mean = self.summed(share)
-        square = _total(share(where) @ features.square() for where, features in self.blocks())
+        parts = ((share(where), features) for where, features in self.blocks(self.pieces))
+        mean, square = _total(torch.stack([part @ values, part @ values.square()]) for part, values in parts)
         variance = (square - mean.square()).clamp(min=0)
         doubtful = (variance < 1e-4 * square).any(0)  # the difference has lost digits
         if bool(doubtful.any()):
@@ -116,7 +119,12 @@ class Design:
     def _mean_of(self, function: Callable[[Tensor], Tensor]) -> Tensor:
         """Return the mean over all cells of a function of their features but the last."""
         n = len(self.labels)
-        return _total(function(features[:, :-1]).mean(0) * (len(features) / n) for _, features in self.blocks())
+        blocks = self.blocks(self.pieces)
+        return _total(function(features[:, :-1]).mean(0) * (len(features) / n) for _, features in blocks)
+
+
+def _slices(n: int, step: int) -> list[slice]:
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
 def _total(parts: Iterator[Tensor]) -> Tensor:

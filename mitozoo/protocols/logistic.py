@@ -141,7 +141,9 @@ class PenaltyPath:
             if number % unwatched == 0 and not bool(going.any()):
                 break
             count += going.any()
-            image = (bend * (direction @ single.T)) @ single + ridge * direction
+            image = ridge * direction
+            for where in self.design.pieces:
+                image.addmm_(bend[:, where] * (direction @ single[where].T), single[where])
             length = torch.where(going, product / (direction * image).sum(1).clamp(min=1e-30), 0.0)[:, None]
             step += length * direction
             residual -= length * image
@@ -188,7 +190,8 @@ class PenaltyPath:
         def solve(vectors: Tensor) -> Tensor:
             if inverse is not None:
                 return vectors @ inverse
-            return torch.cholesky_solve(vectors.T, factor).T.contiguous()
+            half = torch.linalg.solve_triangular(factor, vectors.T, upper=False)  # cholesky_solve copies the factor
+            return torch.linalg.solve_triangular(factor.T, half, upper=True).T
 
         if axes is None:
             return solve

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import signal
@@ -51,6 +52,7 @@ class Served:
     def __init__(self) -> None:
         self.encoder: Encoder | None = None
         self.device: str | None = None  # none yet: the first batch says where the network belongs
+        self.memory = contextlib.ExitStack()
 
     def answer(self, question: dict[str, Any], array: Array | None) -> tuple[dict[str, Any], Array | None]:
         """Return the answer to 'load' or 'embed'."""
@@ -94,12 +96,14 @@ class Served:
 
         from mitozoo.models.determinism import deterministic
         from mitozoo.models.devices import place
+        from mitozoo.models.heap import kept_memory
 
         assert self.encoder is not None
         assert patches is not None
         if device != self.device:
             place(self.encoder, device)
             self.device = device
+            self.memory.enter_context(kept_memory(device))  # for as long as this process lives
         with deterministic(alike, f"model '{self.encoder.spec.name}'"):
             return {}, self.encoder.embed(torch.from_numpy(patches).to(device), precision, device)
 
