@@ -36,7 +36,6 @@ def test_pages_are_cleared_once_and_given_back_at_the_end():
             pass
         assert pages_cleared() < block / 2, "one that ends inside another takes nothing away from it"
     assert resident() < before - MEGABYTES * 2**20 / 2
-    assert pages_cleared() > 0.9 * TIMES * block, "it matters"
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:1", "mps"])
