@@ -14,6 +14,7 @@ from mitozoo.engine.embed import embed_with
 from mitozoo.engine.subject import BroughtEmbeddings, RegisteredModel
 from mitozoo.errors import ProtocolError
 from mitozoo.models.determinism import deterministic
+from mitozoo.models.heap import give_back
 from mitozoo.protocols.kinds import HEAD_FITS, TAKE_TENSORS
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class FrozenFitter:
         for fit in fits:
             alike.setdefault(self._digest(fit), []).append(fit)
         largest = max((len(fit.train) for fit in fits), default=1)
+        give_back()
         self.held = self._on_device()
         with deterministic(self.deterministic, f"protocol '{self.protocol.name}'"), self._side_by_side(largest) as pool:
             heads = {pool.submit(self._head, same[0]): same for same in alike.values()}

@@ -86,7 +86,7 @@ def fit_linear_probe(
 
     require_finite(embeddings, train, test)
     parts, flags = hold_out(protocol, labels, groups, train)
-    truth = torch.as_tensor(labels[train].astype(np.int64), device=device)
+    truth = torch.as_tensor(labels[train], device=device)
     if isinstance(embeddings, torch.Tensor):
         design = Design(embeddings[torch.as_tensor(train, device=device)], truth)
     elif len(train) * embeddings.shape[1] > HELD_VALUES and device == "cpu":  # taken where they lie, some at a time

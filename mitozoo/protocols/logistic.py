@@ -115,11 +115,11 @@ class PenaltyPath:
 
     def _bend(self, active: Tensor, margins: Tensor) -> Tensor:
         """Return (a, n), in single precision, how much each cell bends the active heads' objectives."""
-        parts = []
+        bend = torch.empty(len(active), margins.shape[1], dtype=torch.float32, device=margins.device)
         for where in self.design.slices:
             chance = margins[:, where][active].sigmoid()
-            parts.append((self._share(where)[active] * chance * (1 - chance)).float())
-        return torch.cat(parts, dim=1)
+            bend[:, where] = self._share(where)[active] * chance * (1 - chance)
+        return bend
 
     def _newton_step(
         self, active: Tensor, gradient: Tensor, bend: Tensor, invert: Callable[[Tensor], Tensor]
