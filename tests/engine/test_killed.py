@@ -25,8 +25,8 @@ import json, os, signal, sys, time
 import mitozoo
 from mitozoo.embeddings import shards
 from mitozoo.plugins.registry import load_registry
-import mitozoo.models.encoder, mitozoo.protocols.training, mitozoo.protocols.logistic
-import openslide, sklearn.model_selection
+import mitozoo.engine.evaluate, mitozoo.models.encoder, mitozoo.protocols.training, mitozoo.protocols.logistic
+import openslide, pandas, pyarrow.parquet, scipy.optimize, scipy.spatial, tifffile, timm, torch.utils.flop_counter
 load_registry().models
 shards.SHARD_CELLS = 30
 arguments, folder = json.loads(sys.argv[1]), sys.argv[2]
