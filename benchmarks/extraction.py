@@ -3,6 +3,7 @@
 The bare loop runs the network over tensors that were decoded, resampled and normalised before, and does nothing else.
 The first round warms up and checks that both sides compute the same: in fp32 to the last bit, in bf16 within a
 hundredth of an embedding's length. Sides take turns. Without --model the network is a ViT-S/16 with random weights.
+The bare loop keeps its memory between batches as `embed` does; what it takes otherwise is told beside it.
 
 python benchmarks/extraction.py [--dataset ami-br --data DIR] [--cells 2000] [--rounds 3] [--model NAME]
 """

@@ -25,6 +25,7 @@ from mitozoo.data.patches import plan_patches
 from mitozoo.embeddings.patch_store import store_patches
 from mitozoo.models.devices import autocast, pick_device, resolve_precision
 from mitozoo.models.encoder import random_encoder
+from mitozoo.models.heap import kept_memory
 from mitozoo.plugins.registry import load_registry
 from mitozoo.protocols.augmentation import MARGIN
 from mitozoo.protocols.presets import find_protocol
@@ -51,7 +52,7 @@ def main() -> None:
     spec = load_registry().model(asked.model).spec
     device = pick_device("auto")
     precision = resolve_precision(spec, "auto", device)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, kept_memory(device):  # both sides, as every training has it
         os.environ["MITOZOO_HOME"] = f"{folder}/home"
         write_slides(Path(folder), ["slide-0.tif", "slide-1.tif"], 256)
         plan = plan_patches(
