@@ -367,7 +367,8 @@ def test_a_class_a_function_or_a_spec_of_a_file(encoder_file):
     torch.testing.assert_close(load_encoder(found.spec)(images), images.mean(dim=(2, 3)))
 
 
-def test_a_changed_file_is_another_model(encoder_file):
+def test_a_changed_file_is_another_model(encoder_file, monkeypatch):
+    monkeypatch.setattr("sys.dont_write_bytecode", False)  # which a file changed within a second must not be taken from
     name = f"{encoder_file}:MyEncoder"
     first = find_on_the_spot(name).spec.fingerprint()
     assert find_on_the_spot(name).spec.fingerprint() == first

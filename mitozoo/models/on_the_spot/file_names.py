@@ -15,15 +15,19 @@ The file's own sha256 is part of the fingerprint: a changed file is another mode
 from __future__ import annotations
 
 import hashlib
+import importlib.machinery
 import importlib.util
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mitozoo.errors import ModelError
 from mitozoo.models.on_the_spot.describing import short_name
 from mitozoo.plugins.model_spec import ModelSpec
 from mitozoo.plugins.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from types import CodeType
 
 _NEEDED = "It must bear `preprocessing` (a mitozoo.Preprocessing) and `embed_dim`; or name a mitozoo.ModelSpec."
 
@@ -61,11 +65,18 @@ def _spec(found: Any, path: Path, attribute: str) -> ModelSpec:
     )  # fmt: skip
 
 
+class _AsItIsNow(importlib.machinery.SourceFileLoader):
+    """Compiles a file anew: Python would take stored bytecode of the same size and second for that of a changed file."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _imported(path: Path, name: str) -> Any:
     """Import a file under a name that its content determines, so that records can point into it."""
     if name in sys.modules:
         return sys.modules[name]
-    place = importlib.util.spec_from_file_location(name, path)
+    place = importlib.util.spec_from_file_location(name, path, loader=_AsItIsNow(name, str(path)))
     assert place is not None
     assert place.loader is not None
     module = importlib.util.module_from_spec(place)
