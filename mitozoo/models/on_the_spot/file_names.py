@@ -66,9 +66,9 @@ def _spec(found: Any, path: Path, attribute: str) -> ModelSpec:
 
 
 class _AsItIsNow(importlib.machinery.SourceFileLoader):
-    """Compiles a file anew: Python would take stored bytecode of the same size and second for that of a changed file."""
+    """Compiles a file anew: bytecode that Python stored goes by size and whole seconds, and may be a changed file's."""
 
-    def get_code(self, fullname: str) -> CodeType:
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002 - as importlib calls it
         return self.source_to_code(self.get_data(self.path), self.path)
 
 
