@@ -152,6 +152,7 @@ def _choose_penalty(protocol: LinearProbe, design: Design, train: Rows, parts: l
             best, best_loss = _Choice(penalty, rival.held_out(heads.margins), heads.start.mean(0, keepdim=True)), loss
         if worse == protocol.give_up_after:
             break
+        del heads  # whose margins need not lie beside the next ones'
     return replace(best, converged=converged)
 
 
