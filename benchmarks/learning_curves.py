@@ -109,7 +109,9 @@ def grid(cells: Cells, seeds: int, fractions: tuple[float, ...], folds: int) -> 
     for fraction in fractions:
         for axes in (Axes(fold, seed, fraction) for seed in range(seeds) for fold in range(folds)):
             with contextlib.suppress(NotEnoughLabels):  # a row that an evaluation would skip
-                drawn = labelled_rows(columns, sides[axes.fold].train, axes, protocol.fraction_of)
+                drawn = labelled_rows(
+                    columns.labels, columns.groups, sides[axes.fold].train, axes, protocol.fraction_of
+                )
                 fits.append(Fit([axes], drawn, sides[axes.fold].test))
     return fits
 

@@ -71,9 +71,10 @@ def simulated(root: Path, models: int, seeds: int, cells: int, slides: int) -> l
         Conditions().recipe(PARAMETERS),
     )  # fmt: skip
     places = [Axes(fold.index, seed, fraction) for fraction in FRACTIONS for fold in folds for seed in range(seeds)]
-    drawn = {axes: labelled_rows(columns, folds[axes.fold].train, axes, "groups") for axes in places}
+    labels, groups = columns.labels, columns.groups
+    drawn = {axes: labelled_rows(labels, groups, folds[axes.fold].train, axes, "groups") for axes in places}
     parts = {
-        axes: tuple(held_out_parts(columns.labels, columns.groups, drawn[axes], kind="linear-probe", folds=5, seed=0))
+        axes: tuple(held_out_parts(labels, groups, drawn[axes], kind="linear-probe", folds=5, seed=0))
         for axes in places
     }
     document, runs = None, []

@@ -77,8 +77,9 @@ def made_up(folder: Path, cells: int, slides: int, seeds: int) -> Path:
     chance = 1 / (1 + np.exp(-1.5 * (label - 0.5) - random.normal(0, 1, cells)))
     rows = []
     for axes in (Axes(fold.index, seed, 1.0) for fold in folds for seed in range(seeds)):
-        train, test = labelled_rows(columns, folds[axes.fold].train, axes, "groups"), folds[axes.fold].test
-        parts = held_out_parts(columns.labels, columns.groups, train, kind="linear-probe", folds=5, seed=0)
+        fold, labels, groups = folds[axes.fold], columns.labels, columns.groups
+        train, test = labelled_rows(labels, groups, fold.train, axes, "groups"), fold.test
+        parts = held_out_parts(labels, groups, train, kind="linear-probe", folds=5, seed=0)
         shaken = np.clip(chance + random.normal(0, 0.01, cells), 1e-6, 1 - 1e-6)
         row = ResultRow(
             axes, DONE, train=train, inner_parts=tuple(parts), test=test, test_scores=shaken[test],

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mitozoo.data.annotations import RawCells
     from mitozoo.plugins.dataset_spec import DatasetSpec
 
+REPEATED = ("slide", "case", "group", "file", "negative_kind", "split")  # texts that many cells share
 NEGATIVES = {"hard": ("hard",), "other": ("other",), "all": ("hard", "other")}
 BLOCK = 65_536  # rows at a time that are Python's own values
 
@@ -38,7 +39,8 @@ class Cells:
             ('<dataset>/<case or slide>'), file (relative to root), x and y (centre, px at full resolution; NaN: a
             released patch whose place nobody tells), label (int8, 1 positive), negative_kind ('' for positives, 'hard'
             or 'other'), split ('train', 'test' or ''), mpp (um/px; NaN: the slide file's own), votes (1 positive or 0
-            for each person who voted, in a fixed order of persons), and domain_<name> for each declared domain.
+            for each person who voted, in a fixed order of persons), and domain_<name> for each declared domain. Texts
+            that cells share, all but cell_id, are categories in the order of their names.
     group_level: 'case', 'slide' or 'image': what a group is.
     """
 
@@ -93,8 +95,8 @@ class Cells:
 
     def by_image(self) -> Cells:
         """Return the same cells grouped by image file: fields of one case then count as if they were independent."""
-        table = self.table.assign(group=self.spec.name + "/" + self.table["file"])
-        return Cells(self.spec, self.root, table, "image")
+        table = self.table.assign(group=self.spec.name + "/" + self.table["file"].astype("str"))
+        return Cells(self.spec, self.root, _packed(table), "image")
 
 
 def read_cells(
@@ -144,7 +146,7 @@ def join_cells(parts: Sequence[Cells], *, as_domain: str) -> Cells:
     for cells in parts:
         table = cells.table.drop(columns=[f"domain_{name}" for name in cells.domains if name not in shared])
         for column in ("cell_id", "slide"):
-            table[column] = cells.spec.name + "/" + table[column]
+            table[column] = cells.spec.name + "/" + table[column].astype("str")
         table["file"] = [str(cells.root.absolute() / file) for file in table["file"]]
         table["split"] = ""
         table[f"domain_{as_domain}"] = cells.spec.name
@@ -162,7 +164,7 @@ def join_cells(parts: Sequence[Cells], *, as_domain: str) -> Cells:
     )
     levels = {cells.group_level for cells in parts}
     level = levels.pop() if len(levels) == 1 else "slide"
-    return Cells(spec, parts[0].root, pd.concat(tables, ignore_index=True), level)
+    return Cells(spec, parts[0].root, _packed(pd.concat(tables, ignore_index=True)), level)
 
 
 def read_every_cell(spec: DatasetSpec, root: Path, *, mpp: float | None = None) -> tuple[RawCells, pd.DataFrame]:
@@ -194,7 +196,13 @@ def read_every_cell(spec: DatasetSpec, root: Path, *, mpp: float | None = None) 
         table[f"domain_{name}"] = columns.domain(name, pattern, raw)
     table["mpp"] = columns.mpp(spec, raw, table, mpp)
     table["kind"] = kinds
-    return raw, table
+    return raw, _packed(table)
+
+
+def _packed(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a cell table whose shared texts are categories: a table may have ten million rows."""
+    shared = [name for name in table.columns if name in REPEATED or name.startswith("domain_")]
+    return table.assign(**{name: table[name].astype("str").astype("category") for name in shared})
 
 
 def _require_two_classes(

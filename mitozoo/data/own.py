@@ -45,7 +45,7 @@ def own_dataset(path: Path) -> DatasetSpec:
     """
     if not path.is_file():
         raise DataError(f"there is no table of cells at {path}", hint=COLUMNS_HINT)
-    columns, numbers, row_word = read_columns(path)
+    columns, numbers, row_word = read_columns(path, only="label")
     missing = [name for name in ("x", "y", "label") if name not in columns]
     missing += [] if {"slide", "file"} & set(columns) else ["slide (or file)"]
     if missing:

@@ -47,11 +47,11 @@ def fit_rows(asked: Question, missing: Sequence[Axes], fitter: Fitter, folder: R
     by_fit: dict[Axes, list[Axes]] = {}
     for axes in missing:
         by_fit.setdefault(axes.fit, []).append(axes)
-    fits = []
+    fits, cells = [], asked.cells
     for fit, rows in by_fit.items():
         fold = asked.folds[fit.fold]
         try:
-            train = labelled_rows(asked.columns, fold.train, fit, asked.protocol.fraction_of)
+            train = labelled_rows(cells.labels, cells.group_codes, fold.train, fit, asked.protocol.fraction_of)
         except NotEnoughLabels as reason:
             for axes in rows:
                 folder.write_row(ResultRow(axes, SKIPPED, str(reason)))

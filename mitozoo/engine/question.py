@@ -81,9 +81,9 @@ class Question:
         """The window of each; None where embeddings are brought."""
         return self.seen.plan
 
-    @functools.cached_property
+    @property
     def columns(self) -> CellColumns:
-        """What scoring needs to know of the cells."""
+        """What scoring needs to know of the cells; made anew each time, so that it takes no memory from the fits."""
         return CellColumns.of(self.cells.table, self.conditions)
 
     @functools.cached_property

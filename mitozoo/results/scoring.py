@@ -20,7 +20,7 @@ from mitozoo.statistics.metrics import best_threshold
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
-    from mitozoo.data.splits import Fold
+    from mitozoo.data.splits import Fold, Groups, Labels
     from mitozoo.results.cell_columns import CellColumns
 
 REPLICATES = 1000
@@ -31,17 +31,17 @@ CONTROL_METRICS = ("auroc", "average_precision", "within_slide_auroc", "balanced
 RANKABLE_POSITIVES, RANKABLE_GROUPS = 10, 3
 
 
-def labelled_rows(cells: CellColumns, train: Rows, axes: Axes, by: str) -> Rows:
-    """Return the training cells of a fold that a row may use.
+def labelled_rows(labels: Labels, groups: Groups, train: Rows, axes: Axes, by: str) -> Rows:
+    """Return the training cells of a fold that a row may use, as `draw` takes and draws them.
 
     Raises:
         NotEnoughLabels: they cannot train a classifier; the message is the row's recorded reason.
     """
-    draw_fraction = partial(draw, cells.labels, cells.groups, train, seed=axes.seed, by=by)
+    draw_fraction = partial(draw, labels, groups, train, seed=axes.seed, by=by)
     try:
         return draw_fraction(fraction=axes.fraction)
     except NotEnoughLabels as reason:
-        smallest = smallest_fraction(cells.labels, cells.groups, train, seed=axes.seed, by=by)
+        smallest = smallest_fraction(labels, groups, train, seed=axes.seed, by=by)
         try:
             draw_fraction(fraction=smallest)
         except NotEnoughLabels:

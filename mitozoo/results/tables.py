@@ -26,7 +26,8 @@ TEST, TRAIN, VALIDATION, INNER = "test", "train", "validation", "inner-"
 
 def cell_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return what a run keeps of its cells: labels, groups, domains and votes; no pixels, no positions."""
-    return table[[*KEPT, *(name for name in table.columns if name.startswith("domain_"))]]
+    kept = table[[*KEPT, *(name for name in table.columns if name.startswith("domain_"))]]
+    return kept.astype(dict.fromkeys(kept.select_dtypes("category"), "str"))
 
 
 def table_sha256(cells: pd.DataFrame) -> str:

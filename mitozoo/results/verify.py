@@ -156,7 +156,7 @@ def _check_splits(
 def _check_draw(cells: CellColumns, fold: Fold, row: ResultRow, parameters: dict[str, Any]) -> None:
     name = row.axes.row_id
     try:
-        drawn = labelled_rows(cells, fold.train, row.axes, parameters["fraction_of"])
+        drawn = labelled_rows(cells.labels, cells.groups, fold.train, row.axes, parameters["fraction_of"])
     except NotEnoughLabels as reason:
         agree(f"status of {name}", f"skipped: {reason}", f"{row.status}: {row.reason}")
         return

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,11 @@ import pytest
 
 from mitozoo import storage
 from mitozoo.data import cells as cells_module
-from mitozoo.data.cells import read_cells
+from mitozoo.data.cells import REPEATED, join_cells, read_cells
 from mitozoo.data.folder import select_data_folder
 from mitozoo.errors import DataError, StorageError
 from mitozoo.plugins.formats import MppByDomain, SlideNames
+from mitozoo.results.tables import cell_table
 
 HEADER = "id,slide,case,x,y,label,a,b"
 ROWS = [
@@ -267,3 +269,21 @@ def test_group_codes_count_the_names_in_their_order(tmp_path, make_spec):
     names, codes = np.unique(cells.groups, return_inverse=True)
     assert len(names) > 1
     assert np.array_equal(cells.group_codes, codes)
+
+
+def test_shared_texts_are_categories_in_the_order_of_their_names(tmp_path, make_spec):
+    """And stay so through every table that is made of another; a part of the cells counts its own groups alone."""
+    strange = [*ROWS, "c6,z🔬.tif,p9,1,2,MF,,", "c7,z�.tif,p9,1,2,HN,,", "c8,Z.tif,p9,1,2,HN,,"]
+    cells = read_cells(make_spec(), write(tmp_path, strange), negatives="all")
+    other = replace(cells, spec=make_spec(name="other"))
+    joined = join_cells([cells, other], as_domain="dataset")
+    for each in (cells, cells.by_image(), joined, cells.take(np.array([4, 5, 2]))):
+        shared = each.table[[name for name in each.table if name in REPEATED or name.startswith("domain_")]]
+        assert set(REPEATED) <= set(shared)
+        for name in shared:
+            assert isinstance(shared[name].dtype, pd.CategoricalDtype)
+            assert shared[name].cat.categories.tolist() == sorted(shared[name].cat.categories)
+        names, codes = np.unique(each.groups, return_inverse=True)
+        assert np.array_equal(each.group_codes, codes)
+        assert each.table["group"].nunique() == len(names)
+    assert cell_table(joined.table).select_dtypes("category").empty  # what is written is plain text

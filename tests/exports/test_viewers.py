@@ -41,7 +41,7 @@ def same_cells(table: pd.DataFrame, placed, *, ids: bool) -> None:
     wanted = placed.table.assign(file=placed.table["image"])
     by = ["cell_id"] if ids else ["file", "x", "y"]
     columns = ["file", "x", "y", "label", *(["cell_id"] if ids else [])]
-    one, other = (each.sort_values(by, ignore_index=True)[columns] for each in (table, wanted))
+    one, other = (each.astype({"file": "str"}).sort_values(by, ignore_index=True)[columns] for each in (table, wanted))
     pd.testing.assert_frame_equal(one, other, check_dtype=False)
 
 

@@ -54,14 +54,18 @@ def read(layout: CellTable, path: Path) -> RawCells:
     return RawCells(table=table, own=columns, source=str(path), row_word=row_word)
 
 
-def read_columns(path: Path) -> tuple[Columns, Sequence[int], str]:
+def read_columns(path: Path, only: str | None = None) -> tuple[Columns, Sequence[int], str]:
     """Return a CSV or Parquet file's columns as text, each row's number, and what the file calls a row.
+
+    Args:
+        path: the file.
+        only: the one column whose values are needed; those of others may be left empty.
 
     Raises:
         DataError: the file is no such table.
     """
     if path.suffix.lower() in {".parquet", ".pq"}:
-        return *_parquet_columns(path), "row"
+        return *_parquet_columns(path, only), "row"
     return *_csv_columns(path), "line"
 
 
@@ -98,22 +102,26 @@ def _csv_columns(path: Path) -> tuple[Columns, list[int]]:
                 numbers.append(reader.line_num)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as CSV text: {error}") from error
-    return _columns(path, header, list(zip(*rows, strict=True)) if rows else [()] * len(header)), numbers
+    _require_different(path, header)
+    return dict(zip(header, zip(*rows, strict=True) if rows else [()] * len(header), strict=True)), numbers
 
 
-def _parquet_columns(path: Path) -> tuple[Columns, Sequence[int]]:
-    """Return a Parquet file's columns as text, and each row's number from 0."""
+def _parquet_columns(path: Path, only: str | None = None) -> tuple[Columns, Sequence[int]]:
+    """Return a Parquet file's columns as text, of all or of this one alone, and each row's number from 0."""
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
         with path.open("rb") as file:
-            table = parquet.read_table(file)
+            held = parquet.ParquetFile(file)
+            names = held.schema_arrow.names
+            _require_different(path, names)
+            table = held.read(columns=None if only is None else [only])
         values = [_packed_text(column) for column in table.columns]
     except (OSError, pa.ArrowException, ValueError) as error:
         why = str(error).partition("\n")[0]
         raise DataError(f"{path} cannot be read as Parquet: {why}") from error
-    return _columns(path, table.column_names, values), range(table.num_rows)
+    return dict.fromkeys(names, ()) | dict(zip(table.column_names, values, strict=True)), range(table.num_rows)
 
 
 def _packed_text(column: Any) -> Sequence[str]:
@@ -135,7 +143,6 @@ def _packed_text(column: Any) -> Sequence[str]:
     return cast("Sequence[str]", pd.array(texts, dtype="str"))
 
 
-def _columns(path: Path, names: Sequence[str], values: Sequence[Sequence[str]]) -> Columns:
+def _require_different(path: Path, names: Sequence[str]) -> None:
     if twice := next((name for name in names if list(names).count(name) > 1), None):
         raise DataError(f"{path} has two columns called '{twice}'")
-    return dict(zip(names, values, strict=True))

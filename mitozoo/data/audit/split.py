@@ -101,13 +101,14 @@ def close_pairs(cells: Cells, sides: npt.NDArray[np.float64]) -> tuple[Rows, Row
         cells: the cells.
         sides: (n,) side of each window at full resolution, px; 0 where it is not known.
     """
+    import pandas as pd  # here, since whoever prints a stored result imports this module and needs no table
     from scipy.spatial import cKDTree
 
     centres = cells.table[["x", "y"]].to_numpy(dtype=float)
     found = [np.empty((0, 2), dtype=np.int64)]
     placed = np.flatnonzero(np.isfinite(centres).all(axis=1))  # of a released patch nobody may tell the place
     slides = cells.table["slide"].iloc[placed]
-    for places in slides.groupby(slides.to_numpy(), sort=False).indices.values():
+    for places in slides.groupby(pd.factorize(slides)[0], sort=False).indices.values():
         rows = placed[places]
         near = cKDTree(centres[rows]).query_pairs(sides[rows].max(), p=np.inf, output_type="ndarray")
         found.append(rows[near])
