@@ -63,7 +63,7 @@ def main() -> None:
         labels = np.random.default_rng(0).integers(2, size=asked.cells).astype(np.int8)
         fitted = np.random.default_rng(1).permutation(asked.cells)[: asked.steps * asked.batch]
         rows = fitted, np.empty(0, dtype=np.int64)
-        given = protocol, lambda: random_encoder(spec, seed=0), stored, labels, *rows, 0, device, precision
+        given = protocol, lambda: random_encoder(spec, seed=0), stored, labels, labels, *rows, 0, device, precision
         training, recorded = Training(*given), Recorded(*given)
         recorded.views = []
         losses = [each._start(1e-4) or each._train_epoch(0, 1e-4) for each in (training, recorded)]

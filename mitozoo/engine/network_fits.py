@@ -12,7 +12,7 @@ from mitozoo.engine.copies import Copies
 from mitozoo.engine.log import within
 from mitozoo.models.determinism import deterministic
 from mitozoo.models.heap import kept_memory
-from mitozoo.protocols.kinds import TRAINING_FITS
+from mitozoo.protocols.fine_tune import fit_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,7 +86,7 @@ class TrainingFitter:
             trained = None if axes in fit.rows else self.folder.read(axes)
             alike = deterministic(self.deterministic, f"model '{self.subject.name}'")
             with within(task=axes.row_id), alike, kept_memory(self.device):
-                prediction = TRAINING_FITS[self.protocol.kind](
+                prediction = fit_network(
                     self.protocol, self.subject.load, self.patches, labels, self.groups, fit.train, scored,
                     seed=axes.seed, device=self.device, precision=self.precision,
                     checkpoint=self.folder.checkpoint(axes), on_progress=on_progress,

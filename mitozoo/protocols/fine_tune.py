@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from mitozoo.data.splits import Rows, held_out_parts
 from mitozoo.plugins.record import record
-from mitozoo.protocols.held_out import FIXED_THRESHOLD
+from mitozoo.protocols.ammeling2026_tuning import Ammeling2026Tuning
 from mitozoo.protocols.network_training import NetworkTraining, nothing_to_train
-from mitozoo.protocols.prediction import Prediction
-from mitozoo.statistics.metrics import best_threshold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,9 +17,11 @@ if TYPE_CHECKING:
 
     from torch.nn import Module
 
+    from mitozoo.data.splits import Groups, Labels, Rows
     from mitozoo.models.encoder import Encoder
     from mitozoo.protocols.epoch import Epoch
     from mitozoo.protocols.network_training import PatchRows
+    from mitozoo.protocols.prediction import Prediction
 
 
 @record
@@ -47,8 +46,8 @@ def fit_network(
     protocol: NetworkTraining,
     load: Callable[[], Encoder],
     patches: PatchRows,
-    labels: npt.NDArray[np.int8],
-    groups: npt.NDArray[np.str_],
+    labels: Labels,
+    groups: Groups,
     train: Rows,
     test: Rows,
     *,
@@ -68,7 +67,7 @@ def fit_network(
         patches: (n, size, size, 3) uint8, resampled to the encoder's input; may be mapped from disk.
         labels: (n,) 0 or 1; those of the test rows are never looked at.
         groups: (n,) names.
-        train: drawn rows; the first inner fold becomes validation.
+        train: drawn rows; what the protocol holds out of them validates.
         test: rows to score.
         seed: of the head's start, the order of cells and the augmentation.
         device: where to train.
@@ -78,44 +77,16 @@ def fit_network(
         on_epoch: told how each epoch went.
         weights: what an earlier training of the same rows kept; scores are then all that is made.
     """
+    from mitozoo.protocols.released_training import ReleasedTraining
     from mitozoo.protocols.training import Training
 
-    parts = held_out_parts(
-        labels, groups, train, kind=protocol.kind, folds=protocol.inner_folds, seed=protocol.split_seed
-    )
+    way: type[Training] = ReleasedTraining if isinstance(protocol, Ammeling2026Tuning) else Training
+    parts = way.held_out(protocol, labels, groups, train)
     validation = parts[0] if parts else np.empty(0, dtype=np.int64)
-    training = Training(
-        protocol, load, patches, labels, np.setdiff1d(train, validation), validation, seed, device, precision
-    )
+    fitted = np.setdiff1d(train, validation)
+    training = way(protocol, load, patches, labels, groups, fitted, validation, seed, device, precision)
     if weights is not None:
         return training.scores_by(weights, test)
-    progress = training.run(checkpoint, on_progress, on_epoch)
-    best = progress.best
-    assert best is not None
-    validation_scores, test_scores = training.scores(validation), training.scores(test)
-    flags = [] if parts else ["too few groups for a validation part: last epoch of the first learning rate"]
-    flags += [f"training diverged at learning rate {rate:g}" for rate in progress.diverged]
-    threshold = FIXED_THRESHOLD
-    if len(np.unique(labels[validation])) == 2:
-        threshold = best_threshold(validation_scores, labels[validation])
-    else:
-        flags.append(f"validation does not hold both classes: threshold {threshold:g}")
-    prediction = Prediction(
-        test_scores=test_scores,
-        inner_parts=tuple(parts),
-        validation_scores=validation_scores,
-        threshold=threshold,
-        selected={
-            "learning_rate": best.learning_rate,
-            "epoch": best.epoch,
-            "validation_log_loss": best.loss if parts else None,
-            "trials": len(training.learning_rates),
-            "weights_sha256": best.sha256(),
-            "trained_parameters": sum(parameter.numel() for parameter in training.network.trained_parameters()),
-        },
-        converged=True,
-        flags=tuple(flags),
-        tensors={name: tensor.numpy() for name, tensor in best.weights.items()},
-    )
+    prediction = training.prediction(training.run(checkpoint, on_progress, on_epoch), parts, test)
     checkpoint.unlink(missing_ok=True)  # not before all is there that it could be needed for
     return prediction

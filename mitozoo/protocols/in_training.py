@@ -21,7 +21,7 @@ from mitozoo.statistics.calibration import undo_sampling_prior
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mitozoo.data.splits import Rows
+    from mitozoo.data.splits import Groups, Labels, Rows
     from mitozoo.models.encoder import Encoder
     from mitozoo.protocols.network_training import NetworkTraining, PatchRows
 
@@ -44,14 +44,15 @@ class NetworkInTraining:
         protocol: NetworkTraining,
         load: Callable[[], Encoder],
         patches: PatchRows,
-        labels: npt.NDArray[np.int8],
+        labels: Labels,
+        groups: Groups,
         fitted: Rows,
         validation: Rows,
         seed: int,
         device: str,
         precision: str,
     ) -> None:
-        self.protocol, self.load, self.patches, self.labels = protocol, load, patches, labels
+        self.protocol, self.load, self.patches, self.labels, self.groups = protocol, load, patches, labels, groups
         self.fitted, self.validation, self.seed = fitted, validation, seed
         self.device, self.precision = device, precision
         self.prevalence = float(labels[fitted].mean())

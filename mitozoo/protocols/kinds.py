@@ -1,17 +1,12 @@
-"""Which function fits which kind of protocol."""
+"""Which function fits which kind of head."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from mitozoo.protocols.ammeling2026 import Ammeling2026Probe, fit_ammeling2026_probe
-from mitozoo.protocols.ammeling2026_tuning import Ammeling2026Tuning
-from mitozoo.protocols.fine_tune import EndToEnd, fit_network
 from mitozoo.protocols.knn import Knn, fit_knn
-from mitozoo.protocols.last_blocks import LastBlocks
 from mitozoo.protocols.linear_probe import LinearProbe, fit_linear_probe
-from mitozoo.protocols.lora import Lora
-from mitozoo.protocols.released_tuning import fit_ammeling2026_tuning
 from mitozoo.protocols.simpleshot import SimpleShot, fit_simpleshot
 
 if TYPE_CHECKING:
@@ -28,10 +23,3 @@ HEAD_FITS: dict[str, Callable[..., Prediction]] = {
 }
 #: Heads that take the embeddings as a tensor too, so that those on a GPU are sent there once.
 TAKE_TENSORS = frozenset({LinearProbe.kind})
-#: Trainings of networks; all take the arguments of `fit_network`.
-TRAINING_FITS: dict[str, Callable[..., Prediction]] = {
-    EndToEnd.kind: fit_network,
-    Lora.kind: fit_network,
-    LastBlocks.kind: fit_network,
-    Ammeling2026Tuning.kind: fit_ammeling2026_tuning,
-}

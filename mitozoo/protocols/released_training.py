@@ -5,21 +5,25 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from mitozoo.protocols.ammeling2026 import kept_rows
+from mitozoo.protocols.ammeling2026_tuning import Ammeling2026Tuning
+from mitozoo.protocols.held_out import FIXED_THRESHOLD
 from mitozoo.protocols.in_training import SAMPLED_PREVALENCE
 from mitozoo.protocols.sampling import groups_alike
 from mitozoo.protocols.schedule import one_cycle
 from mitozoo.protocols.training import Training
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    from collections.abc import Sequence
 
-    from mitozoo.data.splits import Rows
-    from mitozoo.protocols.ammeling2026_tuning import Ammeling2026Tuning
-    from mitozoo.protocols.checkpoint import Progress
+    from mitozoo.data.splits import Groups, Labels, Rows
+    from mitozoo.protocols.checkpoint import Best, Progress
+    from mitozoo.protocols.network_training import NetworkTraining
+    from mitozoo.protocols.prediction import Prediction
 
 CLIPPED_NORM = 0.1
 
@@ -33,12 +37,30 @@ class ReleasedTraining(Training):
 
     protocol: Ammeling2026Tuning
 
-    def __init__(self, protocol: Ammeling2026Tuning, *given: Any, groups: npt.NDArray[np.str_]) -> None:
+    def __init__(self, protocol: Ammeling2026Tuning, *given: Any) -> None:
         super().__init__(protocol, *given)
-        self.groups, self.lowest_epoch = groups, 0
+        self.lowest_epoch = 0
         self.steps = protocol.pseudo_epoch // protocol.batch_size
         self.prevalence = SAMPLED_PREVALENCE  # the sampler's prior is left in the scores
         self.max_gradient_norm = CLIPPED_NORM if protocol.clipped else math.inf
+
+    @staticmethod
+    def held_out(protocol: NetworkTraining, labels: Labels, groups: Groups, train: Rows) -> list[Rows]:  # noqa: ARG004
+        """Return a random share of the drawn rows, of whatever groups, or nothing where a class would be gone."""
+        assert isinstance(protocol, Ammeling2026Tuning)
+        validation = np.setdiff1d(train, kept_rows(train, labels, protocol.validated, protocol.split_seed))
+        return [validation] if len(validation) else []
+
+    def prediction(self, progress: Progress, parts: Sequence[Rows], test: Rows) -> Prediction:
+        """Return the test scores of the kept weights; the threshold is fixed, and chosen by nothing."""
+        flags = [] if parts else ["too few cells to validate on"]
+        flags += ["training diverged"] if progress.diverged else []
+        return self._predicted(progress, test, (), np.empty(0), FIXED_THRESHOLD, flags)
+
+    def _selected(self, best: Best) -> dict[str, Any]:
+        lowest = self.lowest_epoch if len(self.validation) else None
+        more = {"lowest_validation_log_loss_in_epoch": lowest, "cells_fitted": len(self.fitted)}
+        return super()._selected(best) | more
 
     def _goes_on(self, progress: Progress, learning_rate: float) -> bool:
         self.lowest_epoch = progress.trial_epoch

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from mitozoo.data.splits import held_out_parts
 from mitozoo.errors import ModelError
 from mitozoo.plugins.record import canonical_json
 from mitozoo.protocols.checkpoint import Best, Checkpoint, Progress
@@ -17,15 +18,16 @@ from mitozoo.protocols.held_out import FIXED_THRESHOLD
 from mitozoo.protocols.in_training import NetworkInTraining
 from mitozoo.protocols.keeping import Keeper, on_processor
 from mitozoo.protocols.prediction import Prediction
-from mitozoo.statistics.metrics import domain_macro_auroc
+from mitozoo.statistics.metrics import best_threshold, domain_macro_auroc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
 
-    from mitozoo.data.splits import Rows
+    from mitozoo.data.splits import Groups, Labels, Rows
+    from mitozoo.protocols.network_training import NetworkTraining
 
 
 class Training(NetworkInTraining):
@@ -37,6 +39,12 @@ class Training(NetworkInTraining):
     """
 
     keeper: Keeper | None = None
+
+    @staticmethod
+    def held_out(protocol: NetworkTraining, labels: Labels, groups: Groups, train: Rows) -> list[Rows]:
+        """Return the parts of the drawn rows that are held out, whole groups; the first validates, the rest is none."""
+        folds, seed = protocol.inner_folds, protocol.split_seed
+        return held_out_parts(labels, groups, train, kind=protocol.kind, folds=folds, seed=seed)
 
     @property
     def learning_rates(self) -> tuple[float, ...]:
@@ -89,6 +97,55 @@ class Training(NetworkInTraining):
         self.network.load_tuned_state({name: torch.from_numpy(tensor) for name, tensor in weights.items()})
         scores = self.scores(rows)
         return Prediction(scores, (), np.empty(0), FIXED_THRESHOLD, {}, converged=True)
+
+    def prediction(self, progress: Progress, parts: Sequence[Rows], test: Rows) -> Prediction:
+        """Return the test scores of the best weights, which the network holds, and how all was chosen.
+
+        Args:
+            progress: of the training that has ended.
+            parts: what was held out of its drawn rows.
+            test: rows to score.
+        """
+        validation_scores, truth = self.scores(self.validation), self.labels[self.validation]
+        flags = [] if parts else ["too few groups for a validation part: last epoch of the first learning rate"]
+        flags += [f"training diverged at learning rate {rate:g}" for rate in progress.diverged]
+        threshold = FIXED_THRESHOLD
+        if len(np.unique(truth)) == 2:
+            threshold = best_threshold(validation_scores, truth)
+        else:
+            flags.append(f"validation does not hold both classes: threshold {threshold:g}")
+        return self._predicted(progress, test, tuple(parts), validation_scores, threshold, flags)
+
+    def _predicted(
+        self,
+        progress: Progress,
+        test: Rows,
+        parts: tuple[Rows, ...],
+        validation_scores: npt.NDArray[np.float64],
+        threshold: float,
+        flags: list[str],
+    ) -> Prediction:
+        assert progress.best is not None
+        return Prediction(
+            test_scores=self.scores(test),
+            inner_parts=parts,
+            validation_scores=validation_scores,
+            threshold=threshold,
+            selected=self._selected(progress.best),
+            converged=True,
+            flags=tuple(flags),
+            tensors={name: tensor.numpy() for name, tensor in progress.best.weights.items()},
+        )
+
+    def _selected(self, best: Best) -> dict[str, Any]:
+        return {
+            "learning_rate": best.learning_rate,
+            "epoch": best.epoch,
+            "validation_log_loss": best.loss if len(self.validation) else None,
+            "trials": len(self.learning_rates),
+            "weights_sha256": best.sha256(),
+            "trained_parameters": sum(parameter.numel() for parameter in self.network.trained_parameters()),
+        }
 
     def _goes_on(self, progress: Progress, learning_rate: float) -> bool:
         waited = progress.epoch - progress.trial_epoch

@@ -14,8 +14,8 @@ from mitozoo.models.encoder import load_encoder
 from mitozoo.protocols import released_training
 from mitozoo.protocols.ammeling2026 import AS_RELEASED
 from mitozoo.protocols.ammeling2026_tuning import Ammeling2026Tuning
+from mitozoo.protocols.fine_tune import fit_network
 from mitozoo.protocols.released_training import ReleasedTraining, one_cycle
-from mitozoo.protocols.released_tuning import fit_ammeling2026_tuning
 from mitozoo.protocols.spec import override
 
 SHORT = {"epochs": 3, "batch_size": 8, "pseudo_epoch": 24}
@@ -28,7 +28,7 @@ def protocol(**changes):
 
 def fit(path, encoder=load, on_progress=lambda done, total: None, seed=0, **changes):
     patches, labels, groups = cells()
-    return fit_ammeling2026_tuning(
+    return fit_network(
         protocol(**changes), encoder, patches, labels, groups, TRAIN, TEST, seed=seed, device="cpu", precision="fp32",
         checkpoint=path, on_progress=on_progress,
     )  # fmt: skip
@@ -36,8 +36,8 @@ def fit(path, encoder=load, on_progress=lambda done, total: None, seed=0, **chan
 
 def a_training(size=SIZE, **changes):
     patches, labels, groups = cells()
-    given = protocol(**changes), load, patches, labels, np.arange(40), np.arange(40, 44), 0, "cpu", "fp32"
-    made = ReleasedTraining(*given, groups=groups)
+    given = protocol(**changes), load, patches, labels, groups, np.arange(40), np.arange(40, 44), 0, "cpu", "fp32"
+    made = ReleasedTraining(*given)
     made._start(1e-4)
     return made
 

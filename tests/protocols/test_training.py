@@ -29,9 +29,9 @@ TWO_RATES = (1e-3, 3e-3)
 
 def a_training(prediction_of=(), **changes):
     """A training on all tiny cells, the last eight of them validation."""
-    patches, labels, _ = cells()
+    patches, labels, groups = cells()
     settings = {"seed": 0, "device": "cpu", "precision": "fp32"} | dict(prediction_of)
-    return Training(protocol(**changes), load, patches, labels, np.arange(52), np.arange(52, 60), **settings)
+    return Training(protocol(**changes), load, patches, labels, groups, np.arange(52), np.arange(52, 60), **settings)
 
 
 def recompute(tensors, rows):
@@ -71,7 +71,7 @@ def test_training_leaves_the_global_random_state_alone(tmp_path):
 
 def test_tissue_around_a_patch_is_seen_in_training_alone(tmp_path):
     """Scores are of the patches that a probe is shown, whatever is stored around them."""
-    patches, labels, _ = cells()
+    patches, labels, groups = cells()
     framed = {}
     for name, value in (("white", 255), ("black", 0)):
         framed[name] = np.full((len(patches), SIZE + 4, SIZE + 4, 3), value, dtype=np.uint8)
@@ -79,7 +79,7 @@ def test_tissue_around_a_patch_is_seen_in_training_alone(tmp_path):
     made, trained = {}, {}
     for name, stored in (("bare", patches), *framed.items()):
         training = Training(
-            protocol(epochs=1), load, stored, labels, np.arange(52), np.arange(52, 60), seed=0, device="cpu",
+            protocol(epochs=1), load, stored, labels, groups, np.arange(52), np.arange(52, 60), seed=0, device="cpu",
             precision="fp32",
         )  # fmt: skip
         training._start(3e-3)
@@ -453,8 +453,8 @@ def test_an_epoch_is_read_ahead_into_validation_and_on_into_the_next(tmp_path):
             read.append(tuple(rows))
             return cells()[0][rows]
 
-    given, labels = {"seed": 0, "device": "cpu", "precision": "fp32"}, cells()[1]
-    made = Training(protocol(), load, Patches(), labels, np.arange(52), np.arange(52, 60), **given)
+    given, (_, labels, groups) = {"seed": 0, "device": "cpu", "precision": "fp32"}, cells()
+    made = Training(protocol(), load, Patches(), labels, groups, np.arange(52), np.arange(52, 60), **given)
     made.run(tmp_path / "c.pt", lambda done, total: None)
     validation = tuple(range(52, 60))
     assert read.count(validation) == 4  # one batch an epoch

@@ -53,9 +53,18 @@ def tuned(tmp_path, **settings):
 
 def trained_network(tmp_path, **settings):
     """A training on the first cells, its best weights in hand."""
-    patches, labels, _ = cells()
+    patches, labels, groups = cells()
     made = Training(
-        protocol(**settings), load_transformer, patches, labels, np.arange(40), np.arange(40, 44), 0, "cpu", "fp32"
+        protocol(**settings),
+        load_transformer,
+        patches,
+        labels,
+        groups,
+        np.arange(40),
+        np.arange(40, 44),
+        0,
+        "cpu",
+        "fp32",
     )
     made.run(tmp_path / "c.pt", lambda done, total: None)
     return made.network
