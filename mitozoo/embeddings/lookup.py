@@ -48,11 +48,13 @@ class HeldRows:
     def holds(self, rows: RowKeys) -> npt.NDArray[np.bool_]:
         """Return (n,) which of these rows were added."""
         asked = _as_items(rows)
+        order = np.argsort(asked)  # neighbours are looked for near each other: memory is read once
+        asked = asked[order]
         found = np.zeros(len(asked), dtype=bool)
         for run in self._runs:
             if len(run):
                 found |= run[np.searchsorted(run, asked).clip(max=len(run) - 1)] == asked
-        return found
+        return found[np.argsort(order)]
 
 
 def _as_items(rows: RowKeys) -> npt.NDArray[np.void]:
