@@ -1,5 +1,5 @@
 # Each target sets itself up: a fresh clone needs `make demo` or `make test`, and nothing before it.
-.PHONY: setup demo test fuzz faults audit-dependencies forge lint constraints bench docs clean
+.PHONY: setup demo test fuzz faults slurm audit-dependencies forge lint constraints bench docs clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -32,8 +32,12 @@ fuzz: setup ## 10,000 mutated files of strangers, of all readers together; `make
 	MITOZOO_FUZZED_FILES=10000 $(BIN)/python -m pytest -p no:randomly -k "or_refused" \
 		tests/data tests/security tests/plugins_in_repo/test_datasets.py
 
-faults: setup ## a plan killed 100 times at random moments, and 100 nodes of Ray; `make test` has a few
-	MITOZOO_KILLS=100 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s -p no:randomly -k "killed_drivers or loses_nodes" tests/plan
+faults: setup ## a plan killed 100 times at random moments, 100 nodes of Ray and its heads; `make test` has a few
+	MITOZOO_KILLS=100 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s -p no:randomly \
+		-k "killed_drivers or loses_nodes or loses_its_head" tests/plan
+
+slurm: setup ## as root: a Slurm of three nodes on this machine, gone afterwards; Debian: slurm-wlm munge iproute2
+	MITOZOO_SLURM=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n0 -s -p no:randomly tests/plan/test_slurm.py
 
 audit-dependencies: | $(UV) ## what vulnerability services know of constraints.txt; exit code 3 where they cannot be asked
 	$(PYTHON) .ci/audit_dependencies.py $(UV)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 OBJECT_STORE_BYTES = 100_000_000  # of a Ray of our own: tasks and answers are short texts
 START_S = 600.0  # within which a cluster must have room for one worker
+HEAD_S, LOOK_S = 30.0, 1.0  # a head that is silent for so long is lost: at 60 s Ray's own library ends this process
 #: Of a Ray of our own: what it starts listens on loopback only (Ray calls so what it does on a desktop system), it
 #: asks everyone for a token that only this process and its children know, and it tells nobody that it runs.
 OWN_RAY = {
@@ -92,6 +93,8 @@ class RayExecutor:
         self.execution, self.logs, self.free = execution, logs, set[int]()
         self.own = address == "local"
         self.ray = _connect(address, workers, execution)
+        self._head = address if "://" in address else self.ray.get_runtime_context().gcs_address
+        self._looked = time.monotonic()
         room = self.ray.cluster_resources()
         self.device = execution.device
         if self.device == "auto":
@@ -124,11 +127,15 @@ class RayExecutor:
         asked = {worker.asked: number for number, worker in self._workers.items() if number not in self.free}
         if not asked:
             return []
-        # the first that ends, and then whatever else has
-        ended, others = self.ray.wait(list(asked), num_returns=1, timeout=seconds)
-        if ended and others:
-            ended += self.ray.wait(others, num_returns=len(others), timeout=0)[0]
-        outcomes = [outcome for answer in ended for outcome in self._heard(asked[answer])]
+        if time.monotonic() > self._looked + LOOK_S:
+            self._require_head()
+        try:  # the first that ends, and then whatever else has
+            ended, others = self.ray.wait(list(asked), num_returns=1, timeout=seconds)
+            if ended and others:
+                ended += self.ray.wait(others, num_returns=len(others), timeout=0)[0]
+            outcomes = [outcome for answer in ended for outcome in self._heard(asked[answer])]
+        except ConnectionError as error:  # of a ray:// address, after half a minute of Ray's own
+            raise self._head_lost(error) from error
         now = time.monotonic()
         for number, worker in list(self._workers.items()):
             if worker.task is not None and now > worker.since + self.execution.limit_s + LATE_S:
@@ -143,10 +150,30 @@ class RayExecutor:
     def close(self) -> None:
         """End all workers, and a Ray of our own."""
         for worker in self._workers.values():
-            with contextlib.suppress(Exception):  # gone already
-                self.ray.kill(worker.actor)
+            if self.ray.is_initialized():  # else it would try for minutes to find a head that was lost
+                with contextlib.suppress(Exception):  # gone already
+                    self.ray.kill(worker.actor)
         self._workers.clear()
         self.ray.shutdown()
+
+    def _require_head(self) -> None:
+        """Wait for Ray's head: without it, to start an actor blocks, and then Ray's own library ends this process."""
+        host, _, port = self._head.rpartition("/")[2].rpartition(":")
+        self._looked = since = time.monotonic()
+        while True:
+            try:
+                socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+                return
+            except OSError as error:
+                if time.monotonic() > since + HEAD_S:
+                    raise self._head_lost(error) from error
+                time.sleep(LOOK_S)
+
+    def _head_lost(self, why: OSError) -> MitozooError:
+        return MitozooError(
+            f"Ray's head at '{self._head}' has not answered for {HEAD_S:g} s: {why.strerror or why}",
+            hint="Start Ray anew; then the same command does what is left.",
+        )
 
     def _start(self, number: int, failed_starts: int = 0) -> None:
         actor = self._actor.remote(self._memory, str(self.logs))
@@ -167,6 +194,7 @@ class RayExecutor:
 
     def _lost(self, number: int, why: str) -> list[Outcome]:
         """Begin anew with a worker that died; return its task as lost."""
+        self._require_head()
         worker = self._workers.pop(number)
         self.free.discard(number)
         with contextlib.suppress(Exception):  # it is gone already

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -138,6 +139,58 @@ def test_a_cluster_that_loses_nodes_ends_as_undisturbed(new_plan, undisturbed):
     finally:
         kill(cluster)
     assert gone(lambda: actors(plan)), actors(plan)
+
+
+def head_of_ray(plan, port: int, of_client: int) -> subprocess.Popen[str]:
+    """Start Ray's head on loopback, and return it once it is ready."""
+    command = [
+        Path(sys.executable).with_name("ray"), "start", "--head", "--block", "--node-ip-address=127.0.0.1",
+        f"--port={port}", f"--ray-client-server-port={of_client}", "--num-cpus=2", "--include-dashboard=false",
+        "--object-store-memory=100000000",
+    ]  # fmt: skip
+    head = subprocess.Popen(
+        command, env=plan.environment | {"TINY_SLEEP": "1"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, start_new_session=True,
+    )  # fmt: skip
+    assert any("Ray runtime started" in line for line in head.stdout)
+    return head
+
+
+def unused_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.mark.skipif(KILLS < 10, reason="NOT TESTED: `make faults` waits the half minute after which a head is lost")
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_cluster_that_loses_its_head_says_so_and_another_does_the_rest(new_plan, undisturbed, scheme):
+    whole, _ = undisturbed
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "t" * 64, "RAY_USAGE_STATS_ENABLED": "0"}
+    plan = new_plan("headless", models=whole.models, further=whole.further, variables=token)
+    port, of_client = unused_port(), unused_port()
+    address = f"{scheme}127.0.0.1:{of_client if scheme else port}"
+    head = head_of_ray(plan, port, of_client)
+    try:
+        process = plan.start("--ray", address)
+        while process.poll() is None and not plan.shards():
+            time.sleep(0.1)
+        assert process.poll() is None
+        kill(head)
+        _, stderr = process.communicate(timeout=90)
+        assert process.returncode == 2, stderr
+        assert "has not answered for 30 s" in stderr
+        assert "Start Ray anew; then the same command does what is left." in stderr
+        assert "Traceback" not in stderr
+        assert not plan.results()
+        assert plan.events("end")[-1]["state"] == "interrupted"
+        assert gone(lambda: actors(plan), 30), actors(plan)
+        head = head_of_ray(plan, port, of_client)
+        plan.run("--ray", address)
+    finally:
+        kill(head)
+    assert plan.results() == whole.results()
+    assert plan.shards() == whole.shards()
+    assert gone(lambda: actors(plan), 30), actors(plan)
 
 
 def test_no_ray_there_is_one_sentence(new_plan):
