@@ -255,7 +255,7 @@ def ray_node(slurm: Slurm, plan, name: str, *arguments: str) -> subprocess.Popen
 
 
 @pytest.mark.parametrize("restored", [True, False])
-@pytest.mark.parametrize("driver", NODES[:2])
+@pytest.mark.parametrize("driver", NODES[:2], ids=["driver-stays", "driver-cut-off"])  # names are of this process
 def test_a_network_that_divides(slurm, new_plan, undisturbed, driver, restored):
     """The second of two nodes is cut off for ten seconds, or for good; the driver is on the one side or the other."""
     whole, _ = undisturbed
