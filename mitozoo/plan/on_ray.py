@@ -172,7 +172,7 @@ class RayExecutor:
     def _head_lost(self, why: OSError) -> MitozooError:
         return MitozooError(
             f"Ray's head at '{self._head}' has not answered for {HEAD_S:g} s: {why.strerror or why}",
-            hint="Start Ray anew; then the same command does what is left.",
+            hint=f"{'Now' if self.own else 'Start Ray anew; then'} the same command does what is left.",
         )
 
     def _start(self, number: int, failed_starts: int = 0) -> None:

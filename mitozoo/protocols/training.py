@@ -42,7 +42,7 @@ class Training(NetworkInTraining):
 
     @staticmethod
     def held_out(protocol: NetworkTraining, labels: Labels, groups: Groups, train: Rows) -> list[Rows]:
-        """Return the parts of the drawn rows that are held out, whole groups; the first validates, the rest is none."""
+        """Return what of the drawn rows validates, the probe's first inner fold; nothing where none can be made."""
         folds, seed = protocol.inner_folds, protocol.split_seed
         return held_out_parts(labels, groups, train, kind=protocol.kind, folds=folds, seed=seed)
 
