@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mitozoo.cli.interrupts import heard_between_imports
 from mitozoo.errors import MitozooError
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ class LazyCommands(click.Group):
 
     def _run(self, ctx: click.Context) -> object:
         try:
-            outcome: object = super().invoke(ctx)
+            with heard_between_imports():
+                outcome: object = super().invoke(ctx)
             sys.stdout.flush()  # so that a closed pipe shows here, not while Python exits
         except MitozooError as error:
             _leave(error.exit_code, f"Error: {error.message}", error.hint, error=error)
