@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from types import FrameType
 
 SECONDS = 0.05  # between two looks at whether the import is over
+LOOKS = 100  # before Ctrl-C is heard all the same: a plugin may hang while it is imported
 
 
 @contextlib.contextmanager
 def heard_between_imports() -> Iterator[None]:
-    """Have Ctrl-C raise `KeyboardInterrupt` as ever, but once an import is done; pressed again, at once.
+    """Have Ctrl-C raise `KeyboardInterrupt` as ever, but once an import is done: within 5 s, or pressed again, at once.
 
     Where SIGINT is ignored, or somebody else's, and outside the main thread, nothing changes.
     """
@@ -26,11 +27,13 @@ def heard_between_imports() -> Iterator[None]:
         yield
         return
     look_again: threading.Timer | None = None
+    looks = 0
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal look_again
-        if look_again is not None or not _importing(frame):
+        nonlocal look_again, looks
+        if look_again is not None or looks == LOOKS or not _importing(frame):
             signal.default_int_handler(number, frame)
+        looks += 1
         look_again = threading.Timer(SECONDS, interrupt_again, [number])
         look_again.daemon = True
         look_again.start()

@@ -37,7 +37,7 @@ def data(zoo, own_home, settled, tmp_path):
     return folder
 
 
-def test_an_identical_call_returns_the_stored_run_without_anything_heavy(zoo, zoo_site, settled, tmp_path):
+def test_an_identical_call_returns_the_stored_run_without_anything_heavy(own_home, zoo_site, settled, tmp_path):
     first = mitozoo.evaluate("steady", "tiny", out=tmp_path, folds=2)
     code = (
         "import sys, mitozoo; "
