@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click.testing
 import pytest
 from huggingface_hub import ModelCard
+from tiny_zoo import copy_of
 
 import mitozoo
 from mitozoo.cli import main
@@ -79,7 +80,7 @@ def test_the_table_of_a_run_whose_dataset_is_away(run, tmp_path, monkeypatch):
 
 
 def test_ones_own_table_is_named_by_data(run, zoo, tmp_path):
-    table = zoo / "own.csv"
+    table = copy_of(zoo, tmp_path / "data") / "own.csv"
     lines = (zoo / "cells.csv").read_text().splitlines()
     head = lines[0].split(",")
     rows = [dict(zip(head, line.split(","), strict=True)) for line in lines[1:]]
@@ -87,14 +88,11 @@ def test_ones_own_table_is_named_by_data(run, zoo, tmp_path):
         "slide,file,x,y,label\n"
         + "".join(f"{r['slide']},{r['slide']}.tif,{r['x']},{r['y']},{int(r['label'] == 'MF')}\n" for r in rows)
     )
-    try:
-        own = mitozoo.evaluate("steady", str(table), out=tmp_path / "runs", folds=1).folder
-        assert "was a table of one's own cells" in refused("export", own, "-o", tmp_path / "x", "--format", "midog")
-        done = run_command("export", own, "-o", tmp_path / "x", "--format", "midog", "--data", table)
-        assert done.exit_code == 0, done.output
-        assert "cells were never tested" in done.stderr
-    finally:
-        table.unlink()
+    own = mitozoo.evaluate("steady", str(table), out=tmp_path / "runs", folds=1).folder
+    assert "was a table of one's own cells" in refused("export", own, "-o", tmp_path / "x", "--format", "midog")
+    done = run_command("export", own, "-o", tmp_path / "x", "--format", "midog", "--data", table)
+    assert done.exit_code == 0, done.output
+    assert "cells were never tested" in done.stderr
 
 
 def test_card(run, tmp_path):
