@@ -59,19 +59,26 @@ class TrainingFitter:
         self.computed = 0
 
     def prepare(self) -> PixelHashes | None:
-        """Have all input patches, from the cache where they are there."""
+        """Have all input patches of a network that can be trained."""
+        self.protocol.choose(self.subject.load())  # refuses what cannot be trained before any patch is read
+        trained, *tested = self.store_patches()
+        self.patches = _Stacked([trained, *tested]) if tested else trained
+        return trained.pixels
+
+    def store_patches(self) -> list[StoredPatches]:
+        """Return all input patches, of the cells and of each perturbation, from the cache where they are there.
+
+        No network is loaded: other protocols, and other models that see the same, share them.
+        """
         from mitozoo.embeddings.patch_store import store_patches
 
-        self.protocol.choose(self.subject.load())  # refuses what cannot be trained before any patch is read
         preprocessing, note = self.subject.spec.preprocessing, self.progress.note
         margin = margin_share(self.plan)
         with self.progress.stage("patches") as advance:
-            trained, *tested = [
+            return [
                 store_patches(plan, preprocessing, margin_share=margin, on_progress=advance, on_note=note)
                 for plan in (self.plan, *(one.plan for one in self.copies.perturbed))
             ]
-        self.patches = _Stacked([trained, *tested]) if tested else trained
-        return trained.pixels
 
     def fit(self, fits: Sequence[Fit], advance: Advance) -> Iterator[list[ResultRow]]:
         """Train networks, one after the other."""

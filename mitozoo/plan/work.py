@@ -16,6 +16,7 @@ from mitozoo.embeddings.extract import embed_missing
 from mitozoo.embeddings.shard_files import shard_name
 from mitozoo.embeddings.shards import shards
 from mitozoo.engine.embed import cells_at_once
+from mitozoo.engine.fit_rows import fitter_of
 from mitozoo.engine.log import within
 from mitozoo.engine.subject import RegisteredModel
 from mitozoo.plan.survey import evaluation_of, extractions, survey
@@ -85,9 +86,14 @@ class Workbench:
             return do(looked, payload)
 
     def _patches(self, looked: _Looked, payload: dict[str, Any]) -> dict[str, Any]:
+        """Store the patches of a training; its network is none of this task's business, since others share it."""
+        from mitozoo.engine.network_fits import TrainingFitter
+
         evaluation = looked.evaluation
+        trainings = fitter_of(evaluation, evaluation.folder, evaluation.progress)
+        assert isinstance(trainings, TrainingFitter)
         with _alone(evaluation.folder.path, [payload["name"]]):
-            evaluation.prepare()
+            trainings.store_patches()
         return {}
 
     def _embed(self, looked: _Looked, payload: dict[str, Any]) -> dict[str, Any]:

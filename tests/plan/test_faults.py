@@ -53,6 +53,23 @@ def test_faulty_plugins_hurt_nobody_else_and_the_rest_is_done_again(new_plan, un
     assert told["results"] == {"all": 9, "cached": 3, "done": 5, "unfinished": 1}
 
 
+def test_trainings_share_their_patches_but_no_fault(new_plan):
+    """Four runs see the same patches: of a network that does not load, and of one that LoRA cannot adapt."""
+    plan = new_plan(
+        "patches", models=("broken", "steady"), protocols=("lora", "end-to-end-short"), further="folds = 1",
+        execution="workers = 1",
+    )  # fmt: skip
+    told = plan.run(code=3)
+    assert told["tasks"]["patches"] == {"all": 1, "done": 1}
+    assert told["results"] == {"all": 4, "cached": 0, "done": 1, "unfinished": 3}
+    [run] = plan.results()
+    assert run.startswith("steady-tiny-end-to-end-short-")
+    messages = sorted(failure["message"] for failure in told["failures"])
+    assert len(messages) == 3
+    assert messages[0].startswith("LoRA on a network without linear layers to adapt: model 'steady'")
+    assert all("this plugin is broken" in message for message in messages[1:])
+
+
 CGROUP = os.environ.get("MITOZOO_CGROUP", "")
 
 
