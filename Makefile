@@ -32,9 +32,9 @@ fuzz: setup ## 10,000 mutated files of strangers, of all readers together; `make
 	MITOZOO_FUZZED_FILES=10000 $(BIN)/python -m pytest -p no:randomly -k "or_refused" \
 		tests/data tests/security tests/plugins_in_repo/test_datasets.py
 
-faults: setup ## a plan killed 100 times at random moments, 100 nodes of Ray and its heads; `make test` has a few
+faults: setup ## a plan killed 100 times at random moments, 100 nodes of Ray and its heads, two machines of one folder
 	MITOZOO_KILLS=100 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s -p no:randomly \
-		-k "killed_drivers or loses_nodes or loses_its_head" tests/plan
+		-k "killed_drivers or loses_nodes or loses_its_head or two_machines" tests/plan
 
 slurm: setup ## as root: a Slurm of three nodes on this machine, gone afterwards; Debian: slurm-wlm munge iproute2
 	MITOZOO_SLURM=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n0 -s -p no:randomly tests/plan/test_slurm.py

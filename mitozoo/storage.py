@@ -12,12 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mitozoo import leftovers
 from mitozoo.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-TEMPORARY_PREFIX = ".unfinished-"
 
 
 def home() -> Path:
@@ -70,8 +69,8 @@ def write_folder_whole(path: Path) -> Iterator[Path]:
             flush_folder(temporary)
             try:
                 temporary.rename(path)
-            except OSError:
-                if not path.is_dir():  # else another process finished the same work first
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # else another process did the same work first
                     raise
             _flush(path.parent)
     finally:
@@ -218,11 +217,11 @@ def _temporary_beside(path: Path, *, folder: bool, suffix: str | None = None) ->
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if folder:
-            made = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
+            made = Path(tempfile.mkdtemp(prefix=leftovers.prefix(), dir=path.parent))
             made.chmod(0o755)  # as the files below: a cache may be shared
             return made
         ending = path.suffix if suffix is None else suffix
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=ending, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=leftovers.prefix(), suffix=ending, dir=path.parent)
     except OSError as error:
         raise StorageError(
             f"cannot write in {path.parent}: {error.strerror or error}", hint=_write_hint(path, error)

@@ -13,10 +13,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from mitozoo import storage
+from mitozoo import leftovers, storage
 from mitozoo.errors import DataError, StorageError
 from mitozoo.storage import (
-    TEMPORARY_PREFIX,
     content_id,
     content_ids,
     home,
@@ -265,5 +264,5 @@ def test_missing_and_unreadable_files_are_named(own_home, tmp_path):
 
 def test_unfinished_files_are_recognised_by_their_name(tmp_path):
     with write_whole(tmp_path / "a") as temporary:
-        assert temporary.name.startswith(TEMPORARY_PREFIX)
+        assert temporary.name.startswith(leftovers.PREFIX)
         temporary.touch()

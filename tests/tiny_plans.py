@@ -102,6 +102,7 @@ class TinyPlan:
     execution: str = "workers = 2\nfits_a_task = 2"
     variables: dict[str, str] = field(default_factory=dict)
     url: str = ""  # that machines share, in place of a folder of runs
+    through: tuple[str, ...] = ()  # a command that starts another
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +131,7 @@ class TinyPlan:
         return os.environ | own | {"MITOZOO_PLUGINS": "tinyzoo,tinyfaults"} | self.variables
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "mitozoo", "plan", "run", str(self.file), *arguments]
+        command = [*self.through, sys.executable, "-m", "mitozoo", "plan", "run", str(self.file), *arguments]
         command += ["--out", self.url or str(self.runs)]
         return subprocess.Popen(
             command, env=self.environment | variables, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from mitozoo import storage
+from mitozoo import leftovers, storage
 from mitozoo.embeddings.holding import is_held, last_used
 from mitozoo.embeddings.patch_store import is_unchanged
 from mitozoo.embeddings.shard_files import describe_shard
@@ -101,11 +101,11 @@ def prune(chosen: Sequence[CacheEntry], home: Path | None = None) -> int:
     freed = 0
     for entry in chosen:
         if not is_held(entry.path):  # taken since it was listed
-            doomed = entry.path.with_name(f"{storage.TEMPORARY_PREFIX}{entry.path.name}")
+            doomed = entry.path.with_name(f"{leftovers.PREFIX}{entry.path.name}")
             entry.path.rename(doomed)  # gone at once for whoever looks, even if the removal is interrupted
             shutil.rmtree(doomed, ignore_errors=True)
             freed += entry.bytes
-    for leftover in (home or storage.home()).rglob(f"{storage.TEMPORARY_PREFIX}*"):
+    for leftover in (home or storage.home()).rglob(f"{leftovers.PREFIX}*"):
         with contextlib.suppress(FileNotFoundError):  # finished, or removed by another process
             if time.time() - leftover.stat().st_mtime > SECONDS_A_DAY:
                 freed += _bytes_below(leftover) if leftover.is_dir() else leftover.stat().st_size

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from mitozoo import storage
+from mitozoo import leftovers, storage
 from mitozoo.embeddings.holding import hold
 from mitozoo.embeddings.reading import ROWS_A_TASK, read_window, reading_threads
 from mitozoo.embeddings.store import OVERHEAD_BYTES, PIPELINE_VERSION, require_room
@@ -103,8 +103,7 @@ def store_patches(
     if not all(map(_is_sound, paths)):
         require_room(folder, 0, "the patch store")
         with FileLock(folder / ".lock"):  # whoever waited finds them there
-            for torn in folder.glob(f"{storage.TEMPORARY_PREFIX}*"):  # by a kill, since nobody else writes here now
-                shutil.rmtree(torn, ignore_errors=True)
+            leftovers.remove_from(folder)
             absent = [(path, rows) for path, rows in zip(paths, shards, strict=True) if not _is_sound(path)]
             total, done = sum(len(rows) for _, rows in absent), 0
             if total:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from mitozoo import storage
+from mitozoo import leftovers, storage
 from mitozoo.embeddings.lookup import HeldRows, RowKeys, Wanted
 from mitozoo.embeddings.shard_files import (
     SUFFIX,
@@ -164,7 +164,7 @@ class EmbeddingStore:
         found = {}
         with contextlib.suppress(OSError), os.scandir(self.folder) as entries:  # `require_room` tells what is wrong
             for entry in entries:
-                whole = entry.name.endswith(SUFFIX) and not entry.name.startswith(storage.TEMPORARY_PREFIX)
+                whole = entry.name.endswith(SUFFIX) and not entry.name.startswith(leftovers.PREFIX)
                 if whole and entry.name not in self._damaged:
                     with contextlib.suppress(FileNotFoundError):  # another process has just thrown it away
                         told = entry.stat()

@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from mitozoo import storage
+from mitozoo import leftovers, storage
 from mitozoo.claims import CLAIMS, claimed
 from mitozoo.errors import StorageError
 from mitozoo.plugins.record import canonical_json
@@ -124,13 +124,10 @@ class RunFolder:
         with claimed(self.path, None) as nobody_fits:
             if not nobody_fits:  # a plan's task is at a row of it, and writes
                 return
-            for leftover in (
-                *self.path.glob(f"{storage.TEMPORARY_PREFIX}*"),
-                *self.path.glob(f"*/{storage.TEMPORARY_PREFIX}*"),
-                self.path / CLAIMS,
-            ):
-                with contextlib.suppress(OSError):
-                    leftover.unlink()
+            for folder in (self.path, self.path / ROWS, self.path / CHECKPOINTS):
+                leftovers.remove_from(folder)
+            with contextlib.suppress(OSError):
+                (self.path / CLAIMS).unlink()
         with contextlib.suppress(OSError):  # not empty: another row is in training
             (self.path / CHECKPOINTS).rmdir()
 

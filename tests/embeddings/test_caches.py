@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mitozoo import storage
+from mitozoo import leftovers
 from mitozoo.cli.cache import cache
 from mitozoo.embeddings.caches import choose, damaged, list_caches, prune
 from mitozoo.embeddings.holding import HELD_PREFIX, USED
@@ -103,7 +103,7 @@ def test_a_process_that_ends_lets_go(home):
 
 def test_leftovers_of_killed_processes_go_after_a_day(home):
     folder = embed("phikon", "ccmct", 1)
-    torn, fresh = (folder / f"{storage.TEMPORARY_PREFIX}{name}" for name in ("torn", "fresh"))
+    torn, fresh = (folder / f"{leftovers.PREFIX}{name}" for name in ("torn", "fresh"))
     torn.write_bytes(b"x" * 1000)
     fresh.write_bytes(b"x")
     os.utime(torn, (1e9, 1e9))

@@ -35,7 +35,7 @@ def run(count):
                           "x": places[:, 0], "y": places[:, 1], "mpp": 1.0})
     plan = plan_patches(Cells(spec, folder, table, "slide"), Geometry(128.0, "reflect"), target_px=128)
     store = EmbeddingStore(EmbeddingKey("m", str(count), "w", "fp32", 16), folder / "cache")
-    found = embed(plan, store, lambda: load_encoder(model), device="cpu", batch_size=256)
+    found = embed(plan, store, lambda: load_encoder(model), device="cpu", batch_size=32)
     assert found.vectors.shape == (count, 16) and found.computed == count
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
 
@@ -53,4 +53,4 @@ def test_six_times_the_cells_need_little_more_memory(zoo, zoo_site, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     few, many = json.loads(done.stdout)
-    assert many - few < 120, (few, many)
+    assert many - few < 150, (few, many)  # batches in flight, and what the allocator keeps of them

@@ -10,6 +10,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 from tiny_zoo import CELLS, contents, copy_of
 
 import mitozoo
@@ -140,6 +141,7 @@ def in_children(acts: list[Callable[[], None]]) -> list[int]:
         if (child := os.fork()) == 0:
             code = 1
             try:
+                torch.set_num_threads(1)  # the threads of OpenMP stayed with the parent, and would be waited for
                 act()
                 code = 0
             finally:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import platform
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from mitozoo import leftovers
 from mitozoo.errors import DataError, StorageError
 from mitozoo.results.find_run import all_runs, find_run
 from mitozoo.results.row import DONE, SKIPPED, Axes, ResultRow, read_row
@@ -77,12 +79,15 @@ def test_rows_stand_by_fraction_fold_and_seed(tmp_path):
     assert folder.rows()[0].reason == "too few"
 
 
+NO_PROCESS = 2**22 + 1  # above any number that a system gives
+
+
 def test_what_a_killed_process_left_is_cleaned(tmp_path):
     folder = RunFolder(tmp_path)
     with folder.locked():
-        for leftover in (".unfinished-1", "rows/.unfinished-2", "checkpoints/.unfinished-3"):
-            (tmp_path / leftover).parent.mkdir(exist_ok=True)
-            (tmp_path / leftover).touch()
+        for place in ("", "rows", "checkpoints"):
+            (tmp_path / place).mkdir(exist_ok=True)
+            (tmp_path / place / f"{leftovers.PREFIX}{platform.node()}.{NO_PROCESS}-0").touch()
         folder.write_row(ROW)
         folder.clean()
     assert sorted(path.name for path in tmp_path.rglob("*")) == [".lock", "fold2-seed1-fraction0.1.safetensors", "rows"]

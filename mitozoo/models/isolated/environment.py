@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mitozoo import storage
+from mitozoo import leftovers, storage
 from mitozoo.errors import ModelError
 from mitozoo.plugins.discovery import normalise
 from mitozoo.plugins.record import canonical_json
@@ -93,8 +93,7 @@ class Environment:
         return python
 
     def _build(self, whole: Path) -> None:
-        for torn in self.folder.glob(f"{storage.TEMPORARY_PREFIX}*"):  # by a kill, since nobody else builds here now
-            shutil.rmtree(torn, ignore_errors=True)
+        leftovers.remove_from(self.folder)
         shutil.rmtree(whole, ignore_errors=True)
         with storage.write_folder_whole(whole) as unfinished:
             _uv(self.model, "venv", "--relocatable", "--allow-existing", "--python", sys.executable, str(unfinished))
