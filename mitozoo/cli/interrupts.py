@@ -18,12 +18,12 @@ LOOKS = 100  # before Ctrl-C is heard all the same: a plugin may hang while it i
 def heard_between_imports() -> Iterator[None]:
     """Have Ctrl-C raise `KeyboardInterrupt` as ever, but once an import is done: within 5 s, or pressed again, at once.
 
-    Where SIGINT is ignored, or somebody else's, and outside the main thread, nothing changes.
+    Where SIGINT is ignored, or somebody else's, outside the main thread, and on Windows, nothing changes.
     """
     import threading
 
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    ours = hasattr(signal, "pthread_kill") and threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
     look_again: threading.Timer | None = None
@@ -32,6 +32,8 @@ def heard_between_imports() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal look_again, looks
         if look_again is not None or looks == LOOKS or not _importing(frame):
+            if look_again is not None:
+                look_again.cancel()  # else it would be heard once more, by whoever cleans up
             signal.default_int_handler(number, frame)
         looks += 1
         look_again = threading.Timer(SECONDS, interrupt_again, [number])

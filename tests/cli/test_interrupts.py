@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from mitozoo.cli import interrupts
 from mitozoo.cli.interrupts import heard_between_imports
 
 PRESS = "import signal, time\nsignal.raise_signal(signal.SIGINT)\ntime.sleep(0.2)\n"
@@ -43,6 +44,15 @@ def test_pressed_again_it_is_not(interrupted):
     with pytest.raises(KeyboardInterrupt), heard_between_imports():
         importlib.import_module(interrupted)
     assert interrupted not in sys.modules
+
+
+@pytest.mark.parametrize("interrupted", [2], indirect=True)
+def test_who_cleans_up_is_not_interrupted_once_more(interrupted, monkeypatch):
+    monkeypatch.setattr(interrupts, "SECONDS", 0.3)
+    with heard_between_imports():
+        with pytest.raises(KeyboardInterrupt):
+            importlib.import_module(interrupted)
+        time.sleep(0.5)
 
 
 def test_elsewhere_it_is_heard_at_once():
