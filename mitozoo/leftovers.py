@@ -29,9 +29,16 @@ def prefix() -> str:
 def remove_from(folder: Path) -> None:
     """Remove what killed processes were writing into a folder: of this machine at once, of others after an hour."""
     for path in folder.glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError):  # its writer has finished it, or somebody else removed it
-            if _is_abandoned(path):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        remove(path)
+
+
+def remove(path: Path) -> bool:
+    """Remove what bears the name of something unfinished, if nobody writes it any more; return whether."""
+    with contextlib.suppress(OSError):  # its writer has finished it, or somebody else removed it
+        if _is_abandoned(path):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            return True
+    return False
 
 
 def _is_abandoned(path: Path) -> bool:

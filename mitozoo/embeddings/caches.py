@@ -97,7 +97,7 @@ def choose(
 
 
 def prune(chosen: Sequence[CacheEntry], home: Path | None = None) -> int:
-    """Remove cache folders, and what killed processes left behind for a day or longer; return the bytes freed."""
+    """Remove cache folders, and what killed processes left behind; return the bytes freed."""
     freed = 0
     for entry in chosen:
         if not is_held(entry.path):  # taken since it was listed
@@ -105,11 +105,10 @@ def prune(chosen: Sequence[CacheEntry], home: Path | None = None) -> int:
             entry.path.rename(doomed)  # gone at once for whoever looks, even if the removal is interrupted
             shutil.rmtree(doomed, ignore_errors=True)
             freed += entry.bytes
-    for leftover in (home or storage.home()).rglob(f"{leftovers.PREFIX}*"):
+    for unfinished in list((home or storage.home()).rglob(f"{leftovers.PREFIX}*")):
         with contextlib.suppress(FileNotFoundError):  # finished, or removed by another process
-            if time.time() - leftover.stat().st_mtime > SECONDS_A_DAY:
-                freed += _bytes_below(leftover) if leftover.is_dir() else leftover.stat().st_size
-                shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+            size = _bytes_below(unfinished) if unfinished.is_dir() else unfinished.stat().st_size
+            freed += size if leftovers.remove(unfinished) else 0
     return freed
 
 

@@ -101,7 +101,7 @@ def test_a_process_that_ends_lets_go(home):
     assert not list(folder.glob(f"{HELD_PREFIX}*"))
 
 
-def test_leftovers_of_killed_processes_go_after_a_day(home):
+def test_leftovers_of_killed_processes_go(home):
     folder = embed("phikon", "ccmct", 1)
     torn, fresh = (folder / f"{leftovers.PREFIX}{name}" for name in ("torn", "fresh"))
     torn.write_bytes(b"x" * 1000)

@@ -39,7 +39,7 @@ def machines(new_plan, tmp_path):
 
 
 @pytest.mark.parametrize("protocols", [("linear-probe", "knn"), ("end-to-end-short", "knn")])
-def test_two_machines_killed_at_work_end_with_the_bytes_of_one(machines, new_plan, tmp_path, protocols):
+def test_two_machines_killed_at_work_end_with_the_bytes_of_one(machines, new_plan, protocols):
     stated = {"models": ("steady",), "protocols": protocols, "further": "folds = 2\nfractions = [0.5, 1]"}
     whole = new_plan("undisturbed", **stated)
     began = time.monotonic()
